@@ -1,0 +1,104 @@
+/** Opens a device through Dawn's Node binding: the only file of this room that needs Node. */
+import { readFileSync } from 'node:fs';
+import { tmpdir, totalmem } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { create, globals } from 'webgpu';
+import { DeviceError } from '../errors.js';
+import { type AdapterSummary, Gpu } from './gpu.js';
+import { ShaderLibrary } from './shader.js';
+
+const shaderFolder = fileURLToPath(new URL('../../shaders/', import.meta.url));
+
+/** Objects that must stay referenced as long as their device lives: Dawn crashes the process once they are collected. */
+const alive = new Set<unknown>();
+
+export interface OpenOptions {
+  /** Part of the wanted adapter's description, or 'software' for the processor. Default: the fastest there is. */
+  adapter?: string | undefined;
+  /** Leave out Dawn's bounds checks: about 8 % faster on a software adapter, undefined behaviour for a defective shader. */
+  unsafe?: boolean | undefined;
+}
+
+/** @throws DeviceError when no adapter fits, or when only Dawn's null backend answers (it accepts work and returns garbage). */
+export async function openGpu({ adapter: wanted, unsafe = false }: OpenOptions = {}): Promise<Gpu> {
+  Object.assign(globalThis, globals);
+  process.env.XDG_RUNTIME_DIR ??= tmpdir();
+  const flags = [`disable-dawn-features=timestamp_quantization`];
+  if (unsafe) flags.push('enable-dawn-features=disable_robustness');
+  const software = wanted === 'software';
+  if (wanted && !software) flags.push(`adapter=${wanted}`);
+  const instance = create(flags);
+  let adapter: GPUAdapter | null;
+  try {
+    adapter = await instance.requestAdapter(software ? { forceFallbackAdapter: true } : { powerPreference: 'high-performance' });
+  } catch (cause) {
+    throw noAdapter(wanted, cause);
+  }
+  if (!adapter) throw noAdapter(wanted);
+  if (/null/i.test(`${adapter.info.description} ${adapter.info.device}`)) {
+    throw new DeviceError("only Dawn's null backend answers", 'It computes nothing. Run `node tools/setup.mjs` to find or set up a real adapter.');
+  }
+  const features = (['timestamp-query', 'subgroups', 'shader-f16'] as GPUFeatureName[]).filter((name) => adapter.features.has(name));
+  // Default limits are small: ask for all that this adapter offers.
+  const requiredLimits: Record<string, number> = {};
+  for (const name in adapter.limits) {
+    const limit = adapter.limits[name as keyof GPUSupportedLimits];
+    if (typeof limit === 'number' && !/subgroup/i.test(name)) requiredLimits[name] = limit;
+  }
+  const device = await adapter.requestDevice({ label: 'moue', requiredFeatures: features, requiredLimits });
+  const held = [instance, adapter, device];
+  alive.add(held);
+  return new Gpu({
+    device,
+    adapter: summary(adapter, features),
+    shaders: new ShaderLibrary((path) => readFileSync(shaderFolder + path, 'utf8')),
+    wait: waitPolitely,
+    memoryBudgetBytes: isSoftware(adapter) ? 0.7 * totalmem() : Number.POSITIVE_INFINITY,
+    release: () => alive.delete(held),
+  });
+}
+
+function noAdapter(wanted: string | undefined, cause?: unknown): DeviceError {
+  const which = wanted ? `no WebGPU adapter matches '${wanted}'` : 'no WebGPU adapter was found';
+  return new DeviceError(which, 'Run `node tools/setup.mjs`: it finds an adapter, or installs or names the driver that is missing on this system.', {}, { cause });
+}
+
+function isSoftware(adapter: GPUAdapter): boolean {
+  const info = adapter.info as GPUAdapterInfo & { isFallbackAdapter?: boolean };
+  return info.isFallbackAdapter === true || /llvmpipe|swiftshader|software/i.test(`${info.device} ${info.description} ${info.architecture}`);
+}
+
+function summary(adapter: GPUAdapter, features: GPUFeatureName[]): AdapterSummary {
+  const info = adapter.info as GPUAdapterInfo & { subgroupMinSize?: number; subgroupMaxSize?: number };
+  return {
+    vendor: info.vendor,
+    architecture: info.architecture,
+    device: info.device,
+    description: info.description,
+    subgroupMinSize: info.subgroupMinSize ?? 0,
+    subgroupMaxSize: info.subgroupMaxSize ?? 0,
+    isFallback: isSoftware(adapter),
+    hasSubgroups: features.includes('subgroups' as GPUFeatureName),
+    hasTimestamps: features.includes('timestamp-query'),
+  };
+}
+
+const sleeper = new Int32Array(new SharedArrayBuffer(4));
+
+/**
+ * While any promise is pending, Dawn's binding polls through setImmediate and burns a core; on a software adapter that is half
+ * of the machine. Sleeping a millisecond between polls gives it back.
+ */
+async function waitPolitely<T>(promise: Promise<T>): Promise<T> {
+  let settled = false;
+  const mark = () => {
+    settled = true;
+  };
+  promise.then(mark, mark);
+  await Promise.resolve();
+  while (!settled) {
+    await new Promise((resolve) => setImmediate(resolve));
+    if (!settled) Atomics.wait(sleeper, 0, 0, 1);
+  }
+  return promise;
+}

@@ -1,0 +1,194 @@
+import { ShaderError } from '../errors.js';
+
+/** A WGSL module ready to compile, and what its text says about its bindings. */
+export interface Shader {
+  /** File name below `shaders/`, without `.wgsl`. */
+  name: string;
+  /** The name with its constants, as the profiler prints it: `matmul[BIAS=1,TRANSPOSE_B=1]`. */
+  label: string;
+  text: string;
+  /** The 4-byte fields of `struct Params` in order, binding 0; empty where the shader takes none. */
+  params: { name: string; type: 'u32' | 'i32' | 'f32' }[];
+  /** The storage bindings; `element` is the type inside `array<…>`, or the whole type of a binding that is no array. */
+  tensors: { name: string; binding: number; access: 'read' | 'read_write'; element: string }[];
+}
+
+export type Constants = Record<string, number | boolean>;
+
+/**
+ * Loads shaders by name, once for each set of constants. A file is plain WGSL that compiles as it stands but for three things done here:
+ *
+ * - `// #include "lib/random.wgsl"` on a line of its own inserts that file, the first time it is met;
+ * - `constants` replace the values of top-level `const NAME: type = value;` declarations;
+ * - a loop marked `// unroll` is written out once per iteration, its index replaced by literals, because some drivers keep a register tile in
+ *   memory when its indices are not literal.
+ */
+export class ShaderLibrary {
+  readonly #readFile: (relativePath: string) => string;
+  readonly #unroll: boolean;
+  readonly #shaders = new Map<string, Shader>();
+
+  /** `readFile` gets paths relative to `shaders/`. Without `unroll` marked loops stay loops: the same results, only slower. */
+  constructor(readFile: (relativePath: string) => string, { unroll = true } = {}) {
+    this.#readFile = readFile;
+    this.#unroll = unroll;
+  }
+
+  /** Throws ShaderError when the file is missing, a constant unknown or of the wrong type, or a marked loop cannot be expanded. */
+  load(name: string, constants: Constants = {}): Shader {
+    const values = Object.keys(constants)
+      .sort()
+      .map((constant) => `${constant}=${Number(constants[constant])}`);
+    const label = values.length ? `${name}[${values}]` : name;
+    let shader = this.#shaders.get(label);
+    if (!shader) {
+      const specialised = replaceConstants(name, this.#include(name, `${name}.wgsl`, new Set()), constants);
+      const text = this.#unroll ? unrollLoops(name, specialised) : specialised;
+      shader = { name, label, text, ...parseBindings(name, specialised) };
+      this.#shaders.set(label, shader);
+    }
+    return shader;
+  }
+
+  #include(name: string, path: string, included: Set<string>): string {
+    included.add(path);
+    let text: string;
+    try {
+      text = this.#readFile(path);
+    } catch (cause) {
+      throw new ShaderError(`cannot read ${path}`, 'Shaders live in the folder `shaders`; check the name.', { file: `${name}.wgsl` }, { cause });
+    }
+    return text.replace(/^[ \t]*\/\/ #include "([^"]+)"[ \t]*$/gm, (_, inner) => (included.has(inner) ? '' : this.#include(name, inner, included)));
+  }
+}
+
+const CONSTANT = /^const (\w+)(?:: *(\w+))? *= *([^;]+);/gm;
+
+function replaceConstants(name: string, text: string, constants: Constants): string {
+  const unknown = new Set(Object.keys(constants));
+  const replaced = text.replace(CONSTANT, (declaration, constant: string, type: string | undefined) => {
+    if (!unknown.delete(constant)) return declaration;
+    return `const ${constant}: ${type} = ${formatLiteral(name, constant, type, constants[constant])};`;
+  });
+  if (unknown.size) {
+    const known = [...text.matchAll(CONSTANT)].map((match) => match[1]);
+    throw new ShaderError(`no constant named ${[...unknown].join(', ')}`, `Its constants: ${known.join(', ') || 'none'}.`, { file: `${name}.wgsl` });
+  }
+  return replaced;
+}
+
+function formatLiteral(name: string, constant: string, type: string | undefined, value: number | boolean): string {
+  if (type === 'bool' && typeof value === 'boolean') return String(value);
+  if (type === 'u32' && Number.isInteger(value) && Number(value) >= 0) return `${value}u`;
+  if (type === 'i32' && Number.isInteger(value)) return `${value}i`;
+  if (type === 'f32' && Number.isFinite(value)) return `${value}f`;
+  throw new ShaderError(`${value} is no value for constant ${constant}: ${type ?? 'untyped'}`, 'Constants are declared u32, i32, f32 or bool.', {
+    file: `${name}.wgsl`,
+  });
+}
+
+const MARKED_LOOP = /^[ \t]*for \(var (\w+)(?:: *[ui]32)? = ([^;]+); \1 < ([^;]+); (?:\1\+\+|\1 \+= ([^;)]+))\) \{ *\/\/ unroll *$/m;
+
+/** Expands the outermost marked loops first, so that the bounds of inner ones may name the indices around them. */
+function unrollLoops(name: string, text: string): string {
+  const constants = new Map([...text.matchAll(CONSTANT)].map((match) => [match[1], match[3]]));
+
+  const expand = (part: string): string => {
+    const loop = MARKED_LOOP.exec(part);
+    if (!loop) return part;
+    const [line, index, start, bound, step = '1'] = loop;
+    const bodyStart = loop.index + line.length;
+    const bodyEnd = closingBrace(part, bodyStart);
+    const body = part.slice(bodyStart, bodyEnd);
+    if (bodyEnd < 0 || /\b(break|continue)\b/.test(withoutComments(body))) {
+      throw new ShaderError(`cannot unroll \`${line.trim()}\``, 'A loop to unroll has balanced braces and neither break nor continue.', { file: `${name}.wgsl` });
+    }
+    const evaluate = (expression: string) => evaluateInteger(name, expression, constants);
+    const indent = /^[ \t]*/.exec(line)?.[0];
+    const suffix = start.trim().endsWith('u') ? 'u' : 'i';
+    const word = new RegExp(`(?<![\\w.])${index}(?!\\w)`, 'g');
+    const stepValue = evaluate(step);
+    if (stepValue < 1) throw new ShaderError(`cannot unroll \`${line.trim()}\``, 'Its step is not positive.', { file: `${name}.wgsl` });
+    const copies: string[] = [];
+    for (let value = evaluate(start); value < evaluate(bound); value += stepValue) {
+      const literal = value < 0 ? `(${value}${suffix})` : `${value}${suffix}`;
+      copies.push(`${indent}{${expand(body.replace(word, literal))}}`);
+    }
+    return part.slice(0, loop.index) + copies.join('\n') + expand(part.slice(bodyEnd + 1));
+  };
+
+  const expanded = expand(text);
+  const left = /^.*\/\/ unroll *$/m.exec(expanded);
+  if (left) {
+    throw new ShaderError(`cannot unroll \`${left[0].trim()}\``, 'Write `for (var i = 0u; i < BOUND; i++) { // unroll`.', { file: `${name}.wgsl` });
+  }
+  return expanded;
+}
+
+/** The place of the brace that closes the block whose inside begins at `from`, or −1. */
+function closingBrace(text: string, from: number): number {
+  let depth = 1;
+  const token = /\/\/.*|[{}]/g;
+  token.lastIndex = from;
+  for (let match = token.exec(text); match; match = token.exec(text)) {
+    if (match[0] === '{') depth++;
+    else if (match[0] === '}' && --depth === 0) return match.index;
+  }
+  return -1;
+}
+
+/** Value of an integer constant expression: literals, top-level constants, + − * / % and parentheses. Division truncates, as in WGSL. */
+function evaluateInteger(name: string, expression: string, constants: Map<string, string>): number {
+  const tokens = expression.match(/[0-9]+[ui]?|\w+|[-+*/%()]|\S/g) ?? [];
+  let at = 0;
+  const fail = (): never => {
+    throw new ShaderError(`\`${expression}\` is not a constant whole number`, 'Bounds of unrolled loops use literals, top-level constants and + - * / %.', {
+      file: `${name}.wgsl`,
+    });
+  };
+  const operand = (): number => {
+    const token = tokens[at++] ?? fail();
+    if (token === '-') return -operand();
+    if (token === '(') {
+      const value = sum();
+      return tokens[at++] === ')' ? value : fail();
+    }
+    if (/^[0-9]/.test(token)) return Number.parseInt(token, 10);
+    return evaluateInteger(name, constants.get(token) ?? fail(), constants);
+  };
+  const product = (): number => {
+    let value = operand();
+    for (; '*/%'.includes(tokens[at] ?? ' '); ) {
+      const operator = tokens[at++];
+      const right = operand();
+      value = operator === '*' ? value * right : operator === '/' ? Math.trunc(value / right) : value % right;
+    }
+    return Number.isFinite(value) ? value : fail();
+  };
+  const sum = (): number => {
+    let value = product();
+    for (; '+-'.includes(tokens[at] ?? ' '); ) value += tokens[at++] === '+' ? product() : -product();
+    return value;
+  };
+  const value = sum();
+  return at === tokens.length ? value : fail();
+}
+
+function withoutComments(text: string): string {
+  return text.replace(/\/\/.*/g, '');
+}
+
+function parseBindings(name: string, text: string): Pick<Shader, 'params' | 'tensors'> {
+  const code = withoutComments(text);
+  const fields = /\bstruct Params \{([^}]*)\}/.exec(code)?.[1].split(',').map((field) => field.trim()) ?? [];
+  const params = fields.filter(Boolean).map((field) => {
+    const match = /^(\w+): *(u32|i32|f32)$/.exec(field);
+    if (!match) throw new ShaderError(`\`${field}\` in struct Params`, 'Params are u32, i32 or f32.', { file: `${name}.wgsl` });
+    return { name: match[1], type: match[2] as 'u32' | 'i32' | 'f32' };
+  });
+  const storage = /@binding\((\d+)\) var<storage(?:, *(read|read_write))?> (\w+): *(?:array<([^;]+)>|([^;]+));/g;
+  const tensors = [...code.matchAll(storage)].map(([, binding, access = 'read', tensor, element, type]) => {
+    return { name: tensor, binding: Number(binding), access: access as 'read' | 'read_write', element: element ?? type };
+  });
+  return { params, tensors };
+}

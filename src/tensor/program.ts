@@ -1,0 +1,250 @@
+import { DeviceError } from '../errors.js';
+import type { Gpu, Pipeline } from '../gpu/gpu.js';
+import type { Shader } from '../gpu/shader.js';
+import { planMemory } from './plan.js';
+import type { Launch, Tape } from './tape.js';
+import { type Tensor, writeTensor } from './tensor.js';
+
+interface Dispatch {
+  launch: Launch;
+  pipeline: GPUComputePipeline;
+  bindGroup: GPUBindGroup;
+}
+
+/** Time of one launch, from timestamps at both ends of a pass of its own. */
+export interface LaunchTime {
+  launch: Launch;
+  timeMs: number;
+}
+
+/**
+ * A compiled tape: pipelines, bind groups and memory are made once; `run` encodes all launches into one command buffer and
+ * submits it, and allocates nothing.
+ */
+export class Program {
+  readonly launches: readonly Launch[];
+  /** Bytes of planned memory, and the least that any plan could do with; parameters and inputs not counted. */
+  readonly memory: { peakBytes: number; boundBytes: number };
+  private readonly gpu: Gpu;
+  private readonly tape: Tape;
+  private readonly dispatches: Dispatch[];
+  private readonly buffers: GPUBuffer[];
+  private readonly places: Map<Tensor, GPUBuffer>;
+
+  private constructor(gpu: Gpu, tape: Tape, dispatches: Dispatch[], buffers: GPUBuffer[], places: Map<Tensor, GPUBuffer>, memory: Program['memory']) {
+    this.gpu = gpu;
+    this.tape = tape;
+    this.launches = tape.launches;
+    this.dispatches = dispatches;
+    this.buffers = buffers;
+    this.places = places;
+    this.memory = memory;
+  }
+
+  /**
+   * @param keep tensors whose values must survive to the end of a run, to be read.
+   * @throws ShaderError where a shader does not compile, DeviceError where a tensor is beyond the adapter's limits.
+   */
+  static async compile(gpu: Gpu, tape: Tape, { keep = [] as Tensor[], onProgress }: { keep?: Tensor[]; onProgress?: (done: number, total: number) => void } = {}): Promise<Program> {
+    const shaders = new Set(tape.launches.map((launch) => launch.shader));
+    const pipelines = new Map<Shader, Pipeline>();
+    await Promise.all(
+      [...shaders].map(async (shader) => {
+        pipelines.set(shader, await gpu.pipeline(shader));
+        onProgress?.(pipelines.size, shaders.size);
+      }),
+    );
+
+    const plan = planMemory(tape.launches, keep);
+    const places = new Map<Tensor, GPUBuffer>();
+    const buffers: GPUBuffer[] = [];
+    for (const slot of plan.slots) {
+      const label = slot.tensors[0]?.label ?? 'slot';
+      if (slot.sizeBytes > gpu.limits.maxStorageBufferBindingSize) {
+        throw new DeviceError(
+          `tensor '${label}' [${slot.tensors[0]?.shape}] of ${slot.sizeBytes} bytes is beyond this adapter's limit of ${gpu.limits.maxStorageBufferBindingSize} bytes a binding`,
+          'Use a smaller --batch, --size or --width.',
+        );
+      }
+      const buffer = gpu.createBuffer(label, slot.sizeBytes, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST);
+      buffers.push(buffer);
+      for (const tensor of slot.tensors) places.set(tensor, buffer);
+    }
+    const uniforms = packParams(gpu, tape.launches);
+    if (uniforms.buffer) buffers.push(uniforms.buffer);
+    for (const { tensor, data } of tape.constants) writeTensor(gpu, tensor, data);
+
+    const dispatches = tape.launches.map((launch, index): Dispatch => {
+      const { pipeline, layout } = pipelines.get(launch.shader)!;
+      const entries: GPUBindGroupEntry[] = launch.shader.tensors.map(({ name, binding }) => {
+        const tensor = launch.tensors[name]!;
+        const buffer = tensor.storage ? tensor.storage.buffer(gpu) : places.get(tensor)!;
+        return { binding, resource: { buffer, offset: tensor.offset, size: tensor.bytes } };
+      });
+      const uniform = uniforms.ranges[index];
+      if (uniform) entries.push({ binding: 0, resource: { buffer: uniforms.buffer!, ...uniform } });
+      return { launch, pipeline, bindGroup: gpu.createBindGroup({ label: launch.label, layout, entries }) };
+    });
+    gpu.check();
+    return new Program(gpu, tape, dispatches, buffers, places, plan);
+  }
+
+  /** Queues one execution; with a Readback, its tensors are copied behind it and arrive with the returned promise. */
+  run(readback?: Readback): Promise<Float32Array[]> | undefined {
+    const encoder = this.gpu.device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    for (const { pipeline, bindGroup, launch } of this.dispatches) {
+      pass.setPipeline(pipeline);
+      pass.setBindGroup(0, bindGroup);
+      pass.dispatchWorkgroups(launch.groups[0], launch.groups[1], launch.groups[2]);
+    }
+    pass.end();
+    const slot = readback?.copy(encoder, (tensor) => this.bufferOf(tensor));
+    this.gpu.submit(encoder.finish());
+    return slot && readback ? readback.arrive(slot) : undefined;
+  }
+
+  /** Runs once with a timestamp at both ends of every launch. Waits for the end. @throws DeviceError where the adapter has no timestamps. */
+  async profile(): Promise<LaunchTime[]> {
+    const { gpu, dispatches } = this;
+    if (!gpu.adapter.hasTimestamps) throw new DeviceError('this adapter has no timestamp queries', 'Profile on another adapter: --adapter NAME.');
+    const perSet = 2048; // launches; a query set holds at most 4096 timestamps
+    const times: LaunchTime[] = [];
+    for (let start = 0; start < dispatches.length; start += perSet) {
+      const part = dispatches.slice(start, start + perSet);
+      const querySet = gpu.device.createQuerySet({ type: 'timestamp', count: part.length * 2 });
+      const bytes = part.length * 16;
+      const resolved = gpu.createBuffer('timestamps', bytes, GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC);
+      const encoder = gpu.device.createCommandEncoder();
+      part.forEach(({ pipeline, bindGroup, launch }, i) => {
+        const pass = encoder.beginComputePass({ timestampWrites: { querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 } });
+        pass.setPipeline(pipeline);
+        pass.setBindGroup(0, bindGroup);
+        pass.dispatchWorkgroups(launch.groups[0], launch.groups[1], launch.groups[2]);
+        pass.end();
+      });
+      encoder.resolveQuerySet(querySet, 0, part.length * 2, resolved, 0);
+      gpu.submit(encoder.finish());
+      const stamps = new BigUint64Array(await readBuffer(gpu, resolved, 0, bytes));
+      part.forEach(({ launch }, i) => times.push({ launch, timeMs: Number(stamps[2 * i + 1]! - stamps[2 * i]!) / 1e6 }));
+      gpu.destroyBuffer(resolved);
+      querySet.destroy();
+    }
+    return times;
+  }
+
+  /** The values of a kept or persistent tensor after the work queued so far. */
+  async read(tensor: Tensor): Promise<Float32Array | Uint32Array> {
+    const bytes = await readBuffer(this.gpu, this.bufferOf(tensor), tensor.offset, tensor.bytes);
+    return tensor.dtype === 'u32' ? new Uint32Array(bytes) : new Float32Array(bytes);
+  }
+
+  write(tensor: Tensor, data: Float32Array | Uint32Array | ArrayBuffer): void {
+    writeTensor(this.gpu, tensor, data);
+  }
+
+  /** Frees the planned memory, and the tape's own inputs and constants; tensors shared with other programs stay. */
+  destroy(): void {
+    for (const buffer of this.buffers) this.gpu.destroyBuffer(buffer);
+    for (const tensor of [...this.tape.inputs, ...this.tape.constants.map((constant) => constant.tensor)]) tensor.storage?.destroy(this.gpu);
+  }
+
+  private bufferOf(tensor: Tensor): GPUBuffer {
+    const buffer = tensor.storage?.buffer(this.gpu) ?? this.places.get(tensor);
+    if (!buffer) throw new TypeError(`${tensor.label} is not part of this program`);
+    return buffer;
+  }
+}
+
+/**
+ * A ring of staging buffers through which small results come back while the next steps already run.
+ * A program that copies into it must keep the tensors.
+ */
+export class Readback {
+  readonly tensors: readonly Tensor[];
+  private readonly gpu: Gpu;
+  private readonly free: GPUBuffer[] = [];
+  private readonly all: GPUBuffer[] = [];
+  private readonly bytes: number;
+
+  /** @param depth how many results may be under way at once. */
+  constructor(gpu: Gpu, tensors: readonly Tensor[], depth = 3) {
+    this.gpu = gpu;
+    this.tensors = tensors;
+    this.bytes = tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);
+    for (let i = 0; i < depth; i++) this.all.push(gpu.createBuffer('readback', this.bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST));
+    this.free.push(...this.all);
+  }
+
+  copy(encoder: GPUCommandEncoder, bufferOf: (tensor: Tensor) => GPUBuffer): GPUBuffer {
+    const staging = this.free.pop();
+    if (!staging) throw new RangeError('more results are under way than the readback has buffers: await one first');
+    let offset = 0;
+    for (const tensor of this.tensors) {
+      encoder.copyBufferToBuffer(bufferOf(tensor), tensor.offset, staging, offset, tensor.bytes);
+      offset += tensor.bytes;
+    }
+    return staging;
+  }
+
+  async arrive(staging: GPUBuffer): Promise<Float32Array[]> {
+    await staging.mapAsync(GPUMapMode.READ, 0, this.bytes);
+    const data = new Float32Array(staging.getMappedRange(0, this.bytes).slice(0));
+    staging.unmap();
+    this.free.push(staging);
+    let start = 0;
+    return this.tensors.map((tensor) => data.subarray(start, (start += tensor.size)));
+  }
+
+  destroy(): void {
+    for (const buffer of this.all) this.gpu.destroyBuffer(buffer);
+  }
+}
+
+export async function readBuffer(gpu: Gpu, buffer: GPUBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
+  const staging = gpu.createBuffer('read', bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
+  const encoder = gpu.device.createCommandEncoder();
+  encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
+  gpu.submit(encoder.finish());
+  await gpu.wait(staging.mapAsync(GPUMapMode.READ, 0, bytes));
+  const data = staging.getMappedRange(0, bytes).slice(0);
+  staging.unmap();
+  gpu.destroyBuffer(staging);
+  gpu.check();
+  return data;
+}
+
+/** All launches' params in one uniform buffer, equal ones once. */
+function packParams(gpu: Gpu, launches: readonly Launch[]): { buffer: GPUBuffer | undefined; ranges: ({ offset: number; size: number } | undefined)[] } {
+  const align = gpu.limits.minUniformBufferOffsetAlignment;
+  const known = new Map<string, number>();
+  const parts: { offset: number; words: DataView }[] = [];
+  let end = 0;
+  const ranges = launches.map(({ shader, params }) => {
+    if (shader.params.length === 0) return undefined;
+    const size = Math.ceil((shader.params.length * 4) / 16) * 16;
+    const words = new DataView(new ArrayBuffer(size));
+    shader.params.forEach(({ name, type }, i) => {
+      const value = params[name]!;
+      if (type === 'f32') words.setFloat32(4 * i, value, true);
+      else if (!Number.isInteger(value)) throw new RangeError(`${shader.label}: param ${name} is ${type}, got ${value}`);
+      else if (type === 'u32') words.setUint32(4 * i, value, true);
+      else words.setInt32(4 * i, value, true);
+    });
+    const key = new Uint8Array(words.buffer).join();
+    let offset = known.get(key);
+    if (offset === undefined) {
+      offset = end;
+      known.set(key, offset);
+      parts.push({ offset, words });
+      end = Math.ceil((offset + size) / align) * align;
+    }
+    return { offset, size };
+  });
+  if (end === 0) return { buffer: undefined, ranges };
+  const buffer = gpu.createBuffer('params', end, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
+  const bytes = new Uint8Array(end);
+  for (const { offset, words } of parts) bytes.set(new Uint8Array(words.buffer), offset);
+  gpu.device.queue.writeBuffer(buffer, 0, bytes);
+  return { buffer, ranges };
+}

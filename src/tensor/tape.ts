@@ -1,0 +1,211 @@
+import { ShaderError, ShapeError } from '../errors.js';
+import type { Gpu } from '../gpu/gpu.js';
+import type { Shader } from '../gpu/shader.js';
+import { createTensor, type DType, persistentTensor, sizeOf, type Tensor } from './tensor.js';
+
+/** One dispatch of one shader over named tensors. */
+export interface Launch {
+  readonly label: string;
+  readonly shader: Shader;
+  readonly params: Readonly<Record<string, number>>;
+  readonly tensors: Readonly<Record<string, Tensor>>;
+  readonly groups: readonly [number, number, number];
+  /** Multiply-adds counted twice; 0 where they do not matter. */
+  readonly flops: number;
+  /** Bytes of all tensors bound, each counted once: a lower bound of the memory traffic. */
+  readonly bytes: number;
+}
+
+export interface LaunchSpec {
+  constants?: Record<string, number | boolean>;
+  params?: Record<string, number>;
+  tensors: Record<string, Tensor>;
+  /** A count of workgroups, spread over x and y where it exceeds 65,535; or the three counts. */
+  groups: number | [number, number, number];
+  flops?: number;
+}
+
+/** What an operator leaves on the tape so that it can be differentiated. */
+export interface TapeNode {
+  name: string;
+  inputs: Tensor[];
+  output: Tensor;
+  /** From the output's gradient to those of the inputs, in their order; undefined where there is none. Records launches. */
+  gradient: (outputGradient: Tensor) => (Tensor | undefined)[];
+}
+
+/** Elements that one workgroup of `add.wgsl` covers. */
+const ELEMENTS_PER_GROUP = 2048;
+const STEP_WORDS = 8;
+
+/**
+ * Records what a step computes; nothing runs until a Program is compiled from it. The tape is a list in creation order,
+ * and `backward` walks it in reverse.
+ */
+export class Tape {
+  readonly gpu: Gpu;
+  /** Dropout draws, batch norm takes the batch's statistics. */
+  readonly training: boolean;
+  readonly launches: Launch[] = [];
+  /** The step's state (shaders/lib/step.wgsl), written by the host before each run. */
+  readonly step: Tensor;
+  readonly inputs: Tensor[] = [];
+  readonly constants: { tensor: Tensor; data: Float32Array | Uint32Array }[] = [];
+  private readonly nodes: TapeNode[] = [];
+  private readonly gradients = new Map<Tensor, Tensor>();
+  private uses = new Map<Tensor, number>();
+  private one: Tensor | undefined;
+  private streams = 0;
+
+  constructor(gpu: Gpu, { training = false }: { training?: boolean } = {}) {
+    this.gpu = gpu;
+    this.training = training;
+    this.step = this.input('step', [STEP_WORDS], 'u32');
+  }
+
+  /** A tensor that the host writes before a run. */
+  input(label: string, shape: readonly number[], dtype: DType = 'f32', differentiable = false): Tensor {
+    const tensor = persistentTensor(label, shape, dtype);
+    tensor.differentiable = differentiable;
+    this.inputs.push(tensor);
+    return tensor;
+  }
+
+  /** A tensor whose values never change. */
+  constant(label: string, shape: readonly number[], data: Float32Array | Uint32Array): Tensor {
+    if (data.length !== sizeOf(shape)) throw new ShapeError(`constant ${label} [${shape}] got ${data.length} values`, 'Give as many values as the shape has elements.');
+    const tensor = persistentTensor(label, shape, data instanceof Uint32Array ? 'u32' : 'f32');
+    this.constants.push({ tensor, data });
+    return tensor;
+  }
+
+  /** A tensor in planned memory: it lives from its first to its last use in a launch. */
+  tensor(label: string, shape: readonly number[], dtype: DType = 'f32'): Tensor {
+    return createTensor(label, shape, dtype);
+  }
+
+  /** A number that tells this use of randomness from the others of the same step. */
+  nextStream(): number {
+    return this.streams++;
+  }
+
+  launch(name: string, spec: LaunchSpec): void {
+    const shader = this.gpu.shaders.load(name, spec.constants);
+    const params = spec.params ?? {};
+    sameNames(name, 'tensors', shader.tensors.map((t) => t.name), Object.keys(spec.tensors));
+    sameNames(name, 'params', shader.params.map((p) => p.name), Object.keys(params));
+    const distinct = new Set(Object.values(spec.tensors));
+    const bytes = [...distinct].reduce((sum, tensor) => sum + tensor.bytes, 0);
+    const shapes = Object.values(spec.tensors).map((tensor) => tensor.shape.join('x'));
+    this.launches.push({
+      label: `${shader.label} ${shapes.join(' ')}`,
+      shader,
+      params,
+      tensors: spec.tensors,
+      groups: typeof spec.groups === 'number' ? spread(spec.groups, this.gpu.limits.maxComputeWorkgroupsPerDimension) : spec.groups,
+      flops: spec.flops ?? 0,
+      bytes,
+    });
+  }
+
+  record(node: TapeNode): Tensor {
+    node.output.differentiable = node.inputs.some((input) => input.differentiable);
+    if (node.output.differentiable) this.nodes.push(node);
+    return node.output;
+  }
+
+  /**
+   * Records the launches that compute the gradients of `loss` (one element) in every differentiable tensor that it depends on.
+   * Gradients of parameters end in their slots of the flat gradient buffer.
+   * @param outputGradient for a `loss` of any shape, its gradient: a vector-Jacobian product.
+   */
+  backward(loss: Tensor, outputGradient?: Tensor): void {
+    if (outputGradient) {
+      this.gradients.set(loss, outputGradient);
+    } else {
+      if (loss.size !== 1) throw new ShapeError(`backward starts from one number, got [${loss.shape}]`, 'Reduce the loss to a scalar, e.g. by its mean.');
+      this.one = this.constant('one', loss.shape, Float32Array.of(1));
+      this.gradients.set(loss, this.one);
+    }
+    const reached = this.nodesBefore(loss);
+    this.uses = new Map();
+    for (const input of reached.flatMap((node) => node.inputs)) this.uses.set(input, (this.uses.get(input) ?? 0) + 1);
+    const contributions = new Map<Tensor, number>();
+    for (const node of reached.reverse()) {
+      const outputGradient = this.gradients.get(node.output);
+      if (!outputGradient) continue;
+      const inputGradients = node.gradient(outputGradient);
+      node.inputs.forEach((input, i) => {
+        const gradient = inputGradients[i];
+        if (!input.differentiable || !gradient) return;
+        if (gradient.size !== input.size) {
+          throw new ShapeError(`${node.name}: gradient [${gradient.shape}] of ${input.label} [${input.shape}]`, 'A gradient has the shape of its tensor.');
+        }
+        const count = (contributions.get(input) ?? 0) + 1;
+        contributions.set(input, count);
+        const earlier = this.gradients.get(input);
+        const last = count === this.uses.get(input);
+        this.gradients.set(input, earlier ? this.sum(input, earlier, gradient, last) : gradient);
+      });
+    }
+    for (const [tensor, gradient] of this.gradients) {
+      if (tensor.gradientSlot && gradient !== tensor.gradientSlot) throw new Error(`the gradient of ${tensor.label} did not reach its slot`);
+    }
+  }
+
+  /** The gradient of a tensor, once `backward` has been recorded. */
+  gradient(tensor: Tensor): Tensor | undefined {
+    return this.gradients.get(tensor);
+  }
+
+  /** Whether this is the gradient of the loss in itself, so that a rule need not multiply by it. */
+  isOne(gradient: Tensor): boolean {
+    return gradient === this.one;
+  }
+
+  /** Where a rule writes the gradient of `input`: the parameter's own slot where this is the only contribution, else new memory. */
+  gradientTarget(input: Tensor): Tensor {
+    if (input.gradientSlot && this.uses.get(input) === 1) return input.gradientSlot;
+    return this.tensor(`${input.label}.gradient`, input.shape);
+  }
+
+  private sum(input: Tensor, left: Tensor, right: Tensor, last: boolean): Tensor {
+    const output = last && input.gradientSlot ? input.gradientSlot : this.tensor(`${input.label}.gradient`, input.shape);
+    this.launch('add', {
+      constants: { VECTOR: input.size % 4 === 0 },
+      params: { size: input.size },
+      tensors: { left, right, output },
+      groups: Math.ceil(input.size / ELEMENTS_PER_GROUP),
+    });
+    return output;
+  }
+
+  /** The nodes that `loss` depends on, in creation order. */
+  private nodesBefore(loss: Tensor): TapeNode[] {
+    const wanted = new Set([loss]);
+    const reached: TapeNode[] = [];
+    for (const node of [...this.nodes].reverse()) {
+      if (!wanted.has(node.output)) continue;
+      reached.push(node);
+      for (const input of node.inputs) if (input.differentiable) wanted.add(input);
+    }
+    return reached.reverse();
+  }
+}
+
+function spread(count: number, limit: number): [number, number, number] {
+  if (count <= limit) return [count, 1, 1];
+  const rows = Math.ceil(count / limit);
+  return [Math.ceil(count / rows), rows, 1];
+}
+
+function sameNames(shader: string, what: string, expected: string[], given: string[]): void {
+  const missing = expected.filter((name) => !given.includes(name));
+  const unknown = given.filter((name) => !expected.includes(name));
+  if (missing.length + unknown.length === 0) return;
+  throw new ShaderError(
+    `${what}: ${[missing.length ? `missing ${missing.join(', ')}` : '', unknown.length ? `unknown ${unknown.join(', ')}` : ''].filter(Boolean).join('; ')}`,
+    `shaders/${shader}.wgsl declares ${expected.join(', ') || 'none'}.`,
+    { file: `${shader}.wgsl` },
+  );
+}
