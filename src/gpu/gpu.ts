@@ -82,7 +82,7 @@ export class Gpu {
 
   /** @param usage GPUBufferUsage flags. @throws DeviceError beyond the adapter's limit or the memory budget. */
   createBuffer(label: string, sizeBytes: number, usage: GPUBufferUsageFlags): GPUBuffer {
-    const size = Math.max(4, Math.ceil(sizeBytes / 4) * 4);
+    const size = Math.max(16, Math.ceil(sizeBytes / 16) * 16); // shaders may see any tensor as array<vec4f>
     const remedy = 'Use a smaller --batch, --size or --model.';
     if (size > this.limits.maxBufferSize) {
       throw new DeviceError(`buffer '${label}' of ${megabytes(size)} is beyond this adapter's limit of ${megabytes(this.limits.maxBufferSize)}`, remedy);

@@ -1,5 +1,5 @@
 import type { Launch } from './tape.js';
-import type { Tensor } from './tensor.js';
+import { rootOf, type Tensor } from './tensor.js';
 
 /** One piece of memory and the tensors that take turns in it. */
 export interface Slot {
@@ -30,7 +30,7 @@ interface Lifetime {
 export function planMemory(launches: readonly Launch[], keep: Iterable<Tensor>): MemoryPlan {
   const lifetimes = new Map<Tensor, Lifetime>();
   launches.forEach((launch, index) => {
-    for (const tensor of Object.values(launch.tensors)) {
+    for (const tensor of Object.values(launch.tensors).map(rootOf)) {
       if (tensor.storage) continue;
       const lifetime = lifetimes.get(tensor);
       if (lifetime) lifetime.last = index;
@@ -38,11 +38,11 @@ export function planMemory(launches: readonly Launch[], keep: Iterable<Tensor>):
     }
   });
   for (const tensor of keep) {
-    const lifetime = lifetimes.get(tensor);
+    const lifetime = lifetimes.get(rootOf(tensor));
     if (lifetime) lifetime.last = launches.length;
   }
   const alive = new Float64Array(launches.length + 1);
-  for (const { tensor, first, last } of lifetimes.values()) for (let i = first; i <= last; i++) alive[i]! += tensor.bytes;
+  for (const { tensor, first, last } of lifetimes.values()) for (let i = first; i <= last; i++) alive[i] += tensor.bytes;
 
   const slots: (Slot & { taken: Lifetime[] })[] = [];
   const bySize = [...lifetimes.values()].sort((a, b) => b.tensor.bytes - a.tensor.bytes || a.first - b.first);

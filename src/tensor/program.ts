@@ -3,7 +3,7 @@ import type { Gpu, Pipeline } from '../gpu/gpu.js';
 import type { Shader } from '../gpu/shader.js';
 import { planMemory } from './plan.js';
 import type { Launch, Tape } from './tape.js';
-import { type Tensor, writeTensor } from './tensor.js';
+import { rootOf, type Tensor, writeTensor } from './tensor.js';
 
 interface Dispatch {
   launch: Launch;
@@ -77,9 +77,9 @@ export class Program {
     const dispatches = tape.launches.map((launch, index): Dispatch => {
       const { pipeline, layout } = pipelines.get(launch.shader)!;
       const entries: GPUBindGroupEntry[] = launch.shader.tensors.map(({ name, binding }) => {
-        const tensor = launch.tensors[name]!;
-        const buffer = tensor.storage ? tensor.storage.buffer(gpu) : places.get(tensor)!;
-        return { binding, resource: { buffer, offset: tensor.offset, size: tensor.bytes } };
+        const tensor = launch.tensors[name];
+        const buffer = tensor.storage ? tensor.storage.buffer(gpu) : places.get(rootOf(tensor))!;
+        return { binding, resource: { buffer, offset: tensor.offset, size: Math.ceil(tensor.bytes / 16) * 16 } };
       });
       const uniform = uniforms.ranges[index];
       if (uniform) entries.push({ binding: 0, resource: { buffer: uniforms.buffer!, ...uniform } });
@@ -126,7 +126,7 @@ export class Program {
       encoder.resolveQuerySet(querySet, 0, part.length * 2, resolved, 0);
       gpu.submit(encoder.finish());
       const stamps = new BigUint64Array(await readBuffer(gpu, resolved, 0, bytes));
-      part.forEach(({ launch }, i) => times.push({ launch, timeMs: Number(stamps[2 * i + 1]! - stamps[2 * i]!) / 1e6 }));
+      part.forEach(({ launch }, i) => times.push({ launch, timeMs: Number(stamps[2 * i + 1] - stamps[2 * i]) / 1e6 }));
       gpu.destroyBuffer(resolved);
       querySet.destroy();
     }
@@ -150,7 +150,7 @@ export class Program {
   }
 
   private bufferOf(tensor: Tensor): GPUBuffer {
-    const buffer = tensor.storage?.buffer(this.gpu) ?? this.places.get(tensor);
+    const buffer = tensor.storage?.buffer(this.gpu) ?? this.places.get(rootOf(tensor));
     if (!buffer) throw new TypeError(`${tensor.label} is not part of this program`);
     return buffer;
   }
@@ -225,7 +225,7 @@ function packParams(gpu: Gpu, launches: readonly Launch[]): { buffer: GPUBuffer 
     const size = Math.ceil((shader.params.length * 4) / 16) * 16;
     const words = new DataView(new ArrayBuffer(size));
     shader.params.forEach(({ name, type }, i) => {
-      const value = params[name]!;
+      const value = params[name];
       if (type === 'f32') words.setFloat32(4 * i, value, true);
       else if (!Number.isInteger(value)) throw new RangeError(`${shader.label}: param ${name} is ${type}, got ${value}`);
       else if (type === 'u32') words.setUint32(4 * i, value, true);

@@ -1,7 +1,7 @@
 import { ShaderError, ShapeError } from '../errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import type { Shader } from '../gpu/shader.js';
-import { createTensor, type DType, persistentTensor, sizeOf, type Tensor } from './tensor.js';
+import { createTensor, type DType, persistentTensor, rootOf, sizeOf, type Tensor } from './tensor.js';
 
 /** One dispatch of one shader over named tensors. */
 export interface Launch {
@@ -84,6 +84,12 @@ export class Tape {
     return createTensor(label, shape, dtype);
   }
 
+  /** The memory of `tensor` under another shape of as many elements. */
+  view(tensor: Tensor, shape: readonly number[]): Tensor {
+    const { storage, offset } = tensor;
+    return createTensor(tensor.label, shape, tensor.dtype, { offset, base: rootOf(tensor), ...(storage && { storage }) });
+  }
+
   /** A number that tells this use of randomness from the others of the same step. */
   nextStream(): number {
     return this.streams++;
@@ -149,7 +155,12 @@ export class Tape {
       });
     }
     for (const [tensor, gradient] of this.gradients) {
-      if (tensor.gradientSlot && gradient !== tensor.gradientSlot) throw new Error(`the gradient of ${tensor.label} did not reach its slot`);
+      const slot = tensor.gradientSlot;
+      if (slot && gradient !== slot) {
+        // The rule handed on a tensor of its own, such as a view, instead of writing to its target.
+        this.launch('copy', { params: { size: tensor.size }, tensors: { input: gradient, output: slot }, groups: Math.ceil(tensor.size / ELEMENTS_PER_GROUP) });
+        this.gradients.set(tensor, slot);
+      }
     }
   }
 
@@ -172,7 +183,6 @@ export class Tape {
   private sum(input: Tensor, left: Tensor, right: Tensor, last: boolean): Tensor {
     const output = last && input.gradientSlot ? input.gradientSlot : this.tensor(`${input.label}.gradient`, input.shape);
     this.launch('add', {
-      constants: { VECTOR: input.size % 4 === 0 },
       params: { size: input.size },
       tensors: { left, right, output },
       groups: Math.ceil(input.size / ELEMENTS_PER_GROUP),

@@ -40,6 +40,8 @@ export interface Tensor {
   readonly offset: number;
   /** Where the gradient of a parameter is collected. */
   readonly gradientSlot: Tensor | undefined;
+  /** The tensor whose memory this one shows in another shape. */
+  readonly base: Tensor | undefined;
 }
 
 let nextId = 0;
@@ -48,7 +50,7 @@ export function createTensor(
   label: string,
   shape: readonly number[],
   dtype: DType = 'f32',
-  place: { storage?: Storage; offset?: number; gradientSlot?: Tensor; differentiable?: boolean } = {},
+  place: { storage?: Storage; offset?: number; gradientSlot?: Tensor; differentiable?: boolean; base?: Tensor } = {},
 ): Tensor {
   const size = sizeOf(shape);
   return {
@@ -62,7 +64,13 @@ export function createTensor(
     storage: place.storage,
     offset: place.offset ?? 0,
     gradientSlot: place.gradientSlot,
+    base: place.base,
   };
+}
+
+/** The tensor that owns the memory of this one. */
+export function rootOf(tensor: Tensor): Tensor {
+  return tensor.base ?? tensor;
 }
 
 /** A tensor in memory of its own, that several programs can share. */

@@ -1,0 +1,38 @@
+// input_gradient = output_gradient * activation'(input)
+//
+// input: of the activation; for ReLU its output serves as well, which the next operator keeps anyway
+// input, output_gradient, input_gradient: flat [size]
+// Memory bound: see lib/elements.wgsl.
+
+// #include "lib/activation.wgsl"
+// #include "lib/elements.wgsl"
+
+struct Params {
+  size: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> input: array<vec4f>;
+@group(0) @binding(2) var<storage, read> output_gradient: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> input_gradient: array<vec4f>;
+
+fn gradient(x: vec4f, upstream: vec4f) -> vec4f {
+  if (KIND == RELU) {
+    // Selected rather than multiplied: 0 * infinity is NaN. Passes where x > 0 or NaN: bit patterns outside 0 and 0x80000000 to 0xff800000.
+    let bits = bitcast<vec4u>(x);
+    let stops = (bits == vec4u()) | (bits - 0x80000000u <= vec4u(0x7f800000u));
+    return select(upstream, vec4f(), stops);
+  }
+  let gelu = KIND == GELU;
+  let s = sigmoid(select(x, gelu_argument(x), gelu));
+  return upstream * s * (1.0 + x * (1.0 - s) * select(vec4f(1.0), gelu_slope(x), gelu));
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let size = params.size;
+  let quads = quads_of(workgroup.x + workgroup.y * workgroups.x, size);
+  for (var i = quads.x + thread; i < quads.y; i += 64u) {
+    input_gradient[i] = trim(gradient(input[i], output_gradient[i]), i, size);
+  }
+}

@@ -1,0 +1,41 @@
+// Second stage of the global norm of the gradients, and what clipping by it makes of them (Pascanu et al. 2013, algorithm 1):
+//   norm = sqrt(sum of partials)        clip_factor = min(1, clip_norm / norm)
+//
+// partials: [count]; norm, clip_factor: [1]. A norm that is not finite clips nothing: infinite or NaN gradients reach the parameters as they are,
+// and gradients beyond 1.8e19, whose squares overflow, are not silently turned into a step of zero.
+// One workgroup, each thread sums every 64th partial, then a tree: a fixed order. The partials are few (one per 16,384 gradients).
+
+struct Params {
+  count: u32,
+  clip_norm: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> partials: array<f32>;
+@group(0) @binding(2) var<storage, read_write> norm: array<f32>;
+@group(0) @binding(3) var<storage, read_write> clip_factor: array<f32>;
+
+const EXPONENT: u32 = 0x7f800000u;
+
+var<workgroup> sums: array<f32, 64>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(local_invocation_index) thread: u32) {
+  var sum = 0.0;
+  for (var i = thread; i < params.count; i += 64u) {
+    sum += partials[i];
+  }
+  sums[thread] = sum;
+  for (var width = 32u; width > 0u; width /= 2u) {
+    workgroupBarrier();
+    if (thread < width) {
+      sums[thread] += sums[thread + width];
+    }
+  }
+  if (thread == 0u) {
+    let total = sqrt(sums[0]);
+    let finite = (bitcast<u32>(total) & EXPONENT) != EXPONENT;
+    norm[0] = total;
+    clip_factor[0] = select(1.0, params.clip_norm / total, finite && total > params.clip_norm);
+  }
+}

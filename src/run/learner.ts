@@ -1,0 +1,218 @@
+import type { Gpu } from '../gpu/gpu.js';
+import { type ModelName, type ModelOptions, models } from '../nn/models.js';
+import { Parameters } from '../nn/parameters.js';
+import { OPTIMIZER_STATE, type OptimizerOptions, recordEma, recordOptimizer, stepState } from '../optim/optimizer.js';
+import type { Paradigm } from '../paradigms/index.js';
+import { normal } from '../random.js';
+import { type Augmentation, type FaceExtent, faceStatistics, gatherFaces, residentFaces } from '../tensor/ops/augment.js';
+import { Program, Readback } from '../tensor/program.js';
+import { Tape } from '../tensor/tape.js';
+import { persistentTensor, type Tensor } from '../tensor/tensor.js';
+import type { NamedTensor } from './checkpoint.js';
+
+export interface LearnerOptions {
+  model: ModelName;
+  modelOptions: ModelOptions;
+  paradigm: Paradigm;
+  optimizer: OptimizerOptions;
+  /** Decay of the averaged weights; 0 keeps none. */
+  ema: number;
+  batch: number;
+  seed: number;
+  source: FaceExtent;
+  input: FaceExtent;
+  augment: Augmentation | undefined;
+}
+
+/** What a step reports, some steps later. */
+export interface StepResult {
+  loss: number;
+  gradientNorm: number;
+}
+
+/** How many steps may be queued: enough that the GPU never waits for the host, few enough that a result is fresh. */
+export const STEPS_IN_FLIGHT = 3;
+
+/** A model and its optimiser on the device, and the program of one training step. */
+export class Learner {
+  readonly parameters: Parameters;
+  /** The averaged weights, where `ema` is not 0. */
+  readonly average: Parameters | undefined;
+  readonly program: Program;
+  private readonly gpu: Gpu;
+  private readonly options: LearnerOptions;
+  private readonly faces: readonly Tensor[];
+  private readonly indices: Tensor;
+  private readonly targets: Tensor;
+  private readonly step_: Tensor;
+  private readonly optimizerState: Map<string, Tensor>;
+  private readonly readback: Readback;
+  private readonly stepWords = new ArrayBuffer(32);
+  private readonly stepView = new DataView(this.stepWords);
+
+  private constructor(gpu: Gpu, options: LearnerOptions, parts: Pick<Learner, 'parameters' | 'average' | 'program'> & Parts) {
+    this.gpu = gpu;
+    this.options = options;
+    this.parameters = parts.parameters;
+    this.average = parts.average;
+    this.program = parts.program;
+    this.faces = parts.faces;
+    this.indices = parts.indices;
+    this.targets = parts.targets;
+    this.step_ = parts.step;
+    this.optimizerState = parts.optimizerState;
+    this.readback = parts.readback;
+  }
+
+  /**
+   * Builds the step and first weights; `pixels` are the training faces, 8 bits each, kept on the device.
+   * @throws DeviceError where they or the step do not fit.
+   */
+  static async create(
+    gpu: Gpu,
+    pixels: Uint8Array,
+    options: LearnerOptions,
+    onProgress?: (done: number, total: number) => void,
+  ): Promise<Learner> {
+    const { batch, modelOptions, source, input, augment } = options;
+    const tape = new Tape(gpu, { training: true });
+    const count = pixels.length / (source.height * source.width * source.channels);
+    const faces = residentFaces(gpu, pixels, source);
+    // Each face by its own mean and deviation: light and contrast of the photograph tell nothing of the expression.
+    const statistics = tape.constant('statistics', [count, 2], faceStatistics(pixels, count));
+    const indices = tape.input('indices', [batch], 'u32');
+    const targets = tape.input('targets', [batch, modelOptions.classes]);
+    const x = gatherFaces(tape, faces, indices, { source, output: input, normalise: { statistics }, ...(augment && { augment }) });
+    const parameters = Parameters.create();
+    const logits = models[options.model]({ tape, parameters, path: '' }, x, modelOptions);
+    const loss = options.paradigm.loss(tape, logits, targets);
+    tape.backward(loss);
+    const { norm, state, average } = recordUpdate(tape, parameters, options.optimizer, options.ema > 0);
+    const program = await Program.compile(gpu, tape, { keep: [loss, norm], ...(onProgress && { onProgress }) });
+
+    parameters.initialise(gpu, (stream, index) => normal(options.seed, stream, index));
+    average?.initialise(gpu, (stream, index) => normal(options.seed, stream, index));
+    const readback = new Readback(gpu, [loss, norm], STEPS_IN_FLIGHT);
+    return new Learner(gpu, options, {
+      parameters,
+      average,
+      program,
+      pixels: faces,
+      indices,
+      targets,
+      step: tape.step,
+      optimizerState: state,
+      readback,
+    });
+  }
+
+  /**
+   * Queues one step on the given faces and returns its result as a promise; at most STEPS_IN_FLIGHT may be pending.
+   * @param epoch counts augmentation, so that a face is seen differently in each
+   */
+  step({
+    step,
+    epoch,
+    learningRate,
+    faces,
+    targets,
+  }: {
+    step: number;
+    epoch: number;
+    learningRate: number;
+    faces: Uint32Array;
+    targets: Float32Array;
+  }): Promise<StepResult> {
+    const { optimizer, ema, seed } = this.options;
+    const { biasCorrection1, biasCorrection2, emaDecay } = stepState(optimizer, step, ema);
+    const view = this.stepView;
+    view.setUint32(0, seed, true);
+    view.setUint32(4, step, true);
+    [learningRate, emaDecay, biasCorrection1, biasCorrection2].forEach((value, i) => {
+      view.setFloat32(8 + 4 * i, value, true);
+    });
+    view.setUint32(24, epoch, true);
+    this.program.write(this.step_, this.stepWords);
+    this.program.write(this.indices, faces);
+    this.program.write(this.targets, targets);
+    return this.program.run(this.readback)!.then(([loss, norm]) => ({ loss: loss[0], gradientNorm: norm[0] }));
+  }
+
+  /** Weights and buffers, optimiser state and averaged weights by name, after the steps queued so far. */
+  async read(): Promise<{ weights: Map<string, NamedTensor>; optimizer: Map<string, NamedTensor>; average?: Map<string, NamedTensor> }> {
+    const optimizer = new Map<string, NamedTensor>();
+    for (const [name, tensor] of this.optimizerState) {
+      const flat = (await this.program.read(tensor)) as Float32Array;
+      for (const [parameter, { tensor: weight, kind }] of this.parameters.entries) {
+        if (kind === 'weight')
+          optimizer.set(`${parameter}.${name}`, {
+            shape: weight.shape,
+            data: flat.subarray(weight.offset / 4, weight.offset / 4 + weight.size),
+          });
+      }
+    }
+    const weights = await this.parameters.read(this.gpu);
+    return { weights, optimizer, ...(this.average && { average: await this.average.read(this.gpu) }) };
+  }
+
+  /** Takes up what `read` returned. @throws RunError where names or shapes differ. */
+  write({
+    weights,
+    optimizer,
+    average,
+  }: {
+    weights: ReadonlyMap<string, NamedTensor>;
+    optimizer: ReadonlyMap<string, NamedTensor>;
+    average?: ReadonlyMap<string, NamedTensor>;
+  }): void {
+    this.parameters.write(this.gpu, weights);
+    for (const [name, tensor] of this.optimizerState) {
+      const flat = new Float32Array(tensor.size);
+      for (const [parameter, { tensor: weight, kind }] of this.parameters.entries) {
+        const stored = kind === 'weight' ? optimizer.get(`${parameter}.${name}`) : undefined;
+        if (stored) flat.set(stored.data as Float32Array, weight.offset / 4);
+      }
+      this.program.write(tensor, flat);
+    }
+    if (this.average && average) this.average.write(this.gpu, average);
+  }
+
+  destroy(): void {
+    this.program.destroy();
+    this.readback.destroy();
+    this.parameters.destroy(this.gpu);
+    this.average?.destroy(this.gpu);
+    for (const tensor of [...this.faces, ...this.optimizerState.values()]) tensor.storage?.destroy(this.gpu);
+  }
+}
+
+interface Parts {
+  faces: readonly Tensor[];
+  indices: Tensor;
+  targets: Tensor;
+  step: Tensor;
+  optimizerState: Map<string, Tensor>;
+  readback: Readback;
+}
+
+/** Records optimiser and weight average behind `tape.backward`. Returns the gradient norm [1] and what is kept between steps. */
+export function recordUpdate(
+  tape: Tape,
+  parameters: Parameters,
+  optimizer: OptimizerOptions,
+  withAverage: boolean,
+): { norm: Tensor; state: Map<string, Tensor>; average: Parameters | undefined } {
+  const flat = parameters.flat();
+  const decay = parameters.decayGroups();
+  const groups = tape.constant('decay_groups', [decay.length], decay);
+  const state = new Map(OPTIMIZER_STATE[optimizer.kind].map((name) => [name, persistentTensor(name, flat.shape)]));
+  const norm = recordOptimizer(
+    tape,
+    { parameters: flat, gradients: parameters.flatGradients(), groups, state: [...state.values()] },
+    optimizer,
+  );
+  if (!withAverage) return { norm, state, average: undefined };
+  const average = parameters.shadow();
+  recordEma(tape, { parameters: flat, average: average.flat() });
+  return { norm, state, average };
+}

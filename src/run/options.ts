@@ -1,0 +1,290 @@
+import { resolve } from 'node:path';
+import { UsageError } from '../errors.js';
+import { type ModelName, models } from '../nn/models.js';
+import { type ParadigmName, paradigms } from '../paradigms/index.js';
+import {
+  type CommandLine,
+  checkConfig,
+  completeOptions,
+  configOf,
+  type GivenOptions,
+  grouped,
+  type OptionsOf,
+  type OptionTable,
+  parseArguments,
+  readConfigFile,
+} from './option-table.js';
+import { RunFolder } from './run-folder.js';
+
+const PARADIGMS = Object.keys(paradigms) as ParadigmName[];
+const MODELS = ['auto', ...(Object.keys(models) as ModelName[])] as const;
+
+const DATA =
+  "'generated' for the built-in faces, the folder of FER+ (fer2013.csv and fer2013new.csv), a folder of images per class, or a CSV of votes";
+const ADAPTER = "Part of the adapter's name, or 'software'";
+const MAX_SEED = 2 ** 32 - 1;
+
+/** All options of train. Names and meanings are kept, for they stand in config files and scripts. */
+const TRAIN_TABLE = {
+  ...grouped('What to learn:', {
+    data: { type: 'string', description: DATA, default: 'generated' },
+    faces: {
+      type: 'number',
+      description: 'Count of generated faces',
+      default: 6000,
+      range: { integer: true, min: 100, max: 1_000_000 },
+      fixed: true,
+    },
+    paradigm: {
+      type: 'string',
+      description: 'What the votes are taken to mean',
+      notes: PARADIGMS.map((name) => `${name}: ${paradigms[name].summary}`),
+      choices: PARADIGMS,
+      default: 'ferplus-crossentropy',
+      fixed: true,
+    },
+    'validation-share': {
+      type: 'number',
+      description: 'Part of the training faces kept for validation where the dataset has no such split',
+      default: 0.1,
+      range: { above: 0, max: 0.5 },
+      fixed: true,
+    },
+    size: {
+      type: 'number',
+      description: 'Side of the faces in pixels, as 48, 64, 112 or 224',
+      default: 48,
+      range: { integer: true, min: 16, max: 512 },
+      fixed: true,
+    },
+    channels: { type: 'number', description: '1: grey, 3: RGB', choices: [1, 3], default: 1, fixed: true },
+    augment: {
+      type: 'string',
+      description: 'How faces are varied',
+      choices: ['ferplus', 'light', 'none'],
+      default: 'ferplus',
+      fixed: true,
+    },
+  }),
+  ...grouped('Model:', {
+    model: {
+      type: 'string',
+      description: 'Network; auto is small on software adapters, resnet18 on GPUs',
+      choices: MODELS,
+      default: 'auto',
+      fixed: true,
+    },
+    width: { type: 'number', description: 'Factor on the channels of every layer', default: 1, range: { above: 0, max: 16 }, fixed: true },
+    dropout: {
+      type: 'number',
+      description: 'Share of features dropped before the last layer; half of it after the groups of vgg13',
+      default: ({ model }) => (model === 'vgg13' ? 0.5 : 0),
+      defaultText: '0.5 for vgg13, else 0',
+      range: { min: 0, below: 1 },
+      fixed: true,
+    },
+  }),
+  ...grouped('Optimisation:', {
+    epochs: { type: 'number', description: 'Passes over the training faces', default: 20, range: { integer: true, min: 1, max: 100_000 } },
+    steps: {
+      type: 'number',
+      description: 'Stop after this many optimiser steps, 0: no limit',
+      default: 0,
+      range: { integer: true, min: 0, max: 1e9 },
+    },
+    batch: { type: 'number', description: 'Faces per step', default: 64, range: { integer: true, min: 1, max: 8192 }, fixed: true },
+    optimizer: { type: 'string', description: 'Update rule', choices: ['sgd', 'adamw'], default: 'sgd', fixed: true },
+    'learning-rate': {
+      type: 'number',
+      description: 'Highest learning rate of the schedule',
+      default: ({ optimizer }) => (optimizer === 'adamw' ? 0.001 : 0.05),
+      defaultText: '0.05 for sgd, 0.001 for adamw',
+      range: { above: 0, max: 100 },
+      fixed: true,
+    },
+    schedule: {
+      type: 'string',
+      description: 'Course of the learning rate after the warm-up',
+      notes: ['step: half of it from a fifth of the epochs, a tenth from two fifths; exponential: 0.9 of it per epoch'],
+      choices: ['cosine', 'step', 'constant', 'exponential'],
+      default: 'cosine',
+      fixed: true,
+    },
+    'warmup-epochs': {
+      type: 'number',
+      description: 'Epochs in which the learning rate rises from 0',
+      default: ({ epochs }) => Math.min(1, Number(epochs) / 10),
+      defaultText: '1, or a tenth of --epochs',
+      range: { min: 0, max: 100_000 },
+      fixed: true,
+    },
+    'weight-decay': {
+      type: 'number',
+      description: 'Weight decay, not applied to biases and normalisation',
+      default: ({ optimizer }) => (optimizer === 'adamw' ? 0.05 : 0.0005),
+      defaultText: '0.0005 for sgd, 0.05 for adamw',
+      range: { min: 0, max: 10 },
+      fixed: true,
+    },
+    momentum: { type: 'number', description: 'Momentum of sgd', default: 0.9, range: { min: 0, below: 1 }, fixed: true },
+    nesterov: { type: 'boolean', description: 'Momentum of Nesterov in sgd; --no-nesterov for the plain one', default: true, fixed: true },
+    'clip-norm': {
+      type: 'number',
+      description: 'Largest norm of the whole gradient, 0: not clipped',
+      default: 0,
+      range: { min: 0, max: 1e9 },
+      fixed: true,
+    },
+    ema: {
+      type: 'number',
+      description: 'Decay per step of the weight average that is evaluated, 0: none',
+      default: 0,
+      range: { min: 0, below: 1 },
+      fixed: true,
+    },
+  }),
+  ...grouped('Run:', {
+    out: { type: 'string', description: 'Folder of the run', defaultText: 'runs/<date-time>-<paradigm>-<model>-s<seed>' },
+    seed: {
+      type: 'number',
+      description: 'Seed of weights, order, augmentation and generated faces',
+      default: 0,
+      range: { integer: true, min: 0, max: MAX_SEED },
+      fixed: true,
+    },
+    resume: {
+      type: 'string',
+      description: 'Folder of a run to continue, with its options; only its length, --data, --adapter and the like may be changed',
+      defaultText: 'none',
+    },
+    'checkpoint-every': {
+      type: 'number',
+      description: 'Steps between checkpoints, 0: at the end of each epoch',
+      default: 0,
+      range: { integer: true, min: 0, max: 1e9 },
+    },
+    config: { type: 'string', description: 'JSON file with any of these options; the command line wins', defaultText: 'none' },
+    adapter: { type: 'string', description: ADAPTER, defaultText: 'the fastest found' },
+    unsafe: {
+      type: 'boolean',
+      description: "Leave out the driver's bounds checks (Dawn's disable_robustness): faster, and wrong indices are not caught",
+      default: false,
+    },
+  }),
+};
+
+const SHARED = {
+  checkpoint: { type: 'string', description: 'Best on the validation split, or last', choices: ['best', 'last'], default: 'best' },
+  json: { type: 'boolean', description: 'Print one JSON object', default: false },
+  adapter: { type: 'string', description: ADAPTER, defaultText: 'the fastest found' },
+} as const;
+
+const EVALUATE_TABLE = grouped('Options:', {
+  data: { type: 'string', description: DATA, defaultText: 'what the run was trained on' },
+  split: { type: 'string', description: 'Which faces of the dataset', choices: ['train', 'validation', 'test'], default: 'test' },
+  batch: { type: 'number', description: 'Faces per step', default: 64, range: { integer: true, min: 1, max: 8192 } },
+  ...SHARED,
+});
+
+const PREDICT_TABLE = grouped('Options:', SHARED);
+
+/** Options by their names in camel case: `--learning-rate` is `learningRate`. */
+export type TrainOptions = OptionsOf<typeof TRAIN_TABLE>;
+export type EvaluateOptions = OptionsOf<typeof EVALUATE_TABLE> & { run: string };
+export type PredictOptions = OptionsOf<typeof PREDICT_TABLE> & { run: string; images: string[] };
+
+const TRAIN: CommandLine = {
+  command: 'train',
+  positionals: '',
+  table: TRAIN_TABLE,
+  usage: 'Trains a model of facial expressions from the votes of annotators.',
+};
+const EVALUATE: CommandLine = {
+  command: 'evaluate',
+  positionals: 'RUN',
+  table: EVALUATE_TABLE,
+  usage: 'Measures the model of a run on a split of a dataset: accuracy, calibration, agreement with the annotators.',
+};
+const PREDICT: CommandLine = {
+  command: 'predict',
+  positionals: 'RUN face.png…',
+  table: PREDICT_TABLE,
+  usage: 'Prints the probability of each expression for images of faces, and the entropy of these probabilities.',
+};
+
+/** Names that say how a run was started, not what it is. */
+const NOT_IN_CONFIG = ['config', 'resume', 'out'];
+
+/**
+ * Options of train: the command line before the --config file, that before the config of the run to --resume, that before the defaults.
+ * @throws UsageError for anything unknown, of a wrong type, out of range, or other than the resumed run's.
+ */
+export function parseTrainOptions(args: readonly string[]): TrainOptions {
+  const { given, positionals } = parseArguments(TRAIN, args);
+  if (positionals.length > 0)
+    throw new UsageError('train takes options only', `Write it as an option, as --data ${positionals[0]}, or leave it out.`, {
+      field: positionals[0],
+    });
+  const asked = { ...(given.config ? readTrainConfig(String(given.config)) : {}), ...given };
+  const begun = asked.resume ? readRunConfig(String(asked.resume), asked) : {};
+  return completeOptions(TRAIN_TABLE, { ...begun, ...asked });
+}
+
+/** The content of a run's config.json: a file for --config that repeats the run. */
+export function trainConfig(options: TrainOptions): GivenOptions {
+  return configOf(TRAIN_TABLE, options, NOT_IN_CONFIG);
+}
+
+/** The options an earlier run was trained with. @throws UsageError when its config.json was damaged or is of another version. */
+export function trainOptionsOf(run: RunFolder): TrainOptions {
+  return completeOptions(TRAIN_TABLE, checkConfig(TRAIN_TABLE, run.readConfig(), `${run.path}/config.json`));
+}
+
+export function parseEvaluateOptions(args: readonly string[]): EvaluateOptions {
+  const { given, positionals } = parseArguments(EVALUATE, args);
+  const [run, ...rest] = positionals;
+  if (run === undefined || rest.length > 0)
+    throw new UsageError(
+      `evaluate takes one run, ${positionals.length} were given`,
+      'Write node dist/evaluate.js RUN, with the folder of the run.',
+    );
+  return { ...completeOptions(EVALUATE_TABLE, given), run };
+}
+
+export function parsePredictOptions(args: readonly string[]): PredictOptions {
+  const { given, positionals } = parseArguments(PREDICT, args);
+  const [run, ...images] = positionals;
+  if (images.length === 0) throw new UsageError('predict takes a run and at least one image', 'Write node dist/predict.js RUN face.png.');
+  return { ...completeOptions(PREDICT_TABLE, given), run, images };
+}
+
+function readTrainConfig(path: string): GivenOptions {
+  const config = readConfigFile(TRAIN_TABLE, path);
+  if ('config' in config)
+    throw new UsageError('a config file cannot name another', 'Give --config on the command line.', { file: path, field: 'config' });
+  return config;
+}
+
+/** Config of the run to resume, after a check that `asked` does not make another run of it. */
+function readRunConfig(resume: string, asked: GivenOptions): GivenOptions {
+  const run = RunFolder.open(resume);
+  if (asked.out !== undefined && resolve(String(asked.out)) !== resolve(resume)) {
+    throw new UsageError('a resumed run stays in its folder', 'Leave out --out, or copy the folder and resume the copy.', {
+      field: '--out',
+    });
+  }
+  const begun = checkConfig(TRAIN_TABLE, run.readConfig(), `${resume}/config.json`);
+  const options = completeOptions(TRAIN_TABLE, begun) as Record<string, unknown>;
+  const full = configOf(TRAIN_TABLE, options as TrainOptions);
+  for (const [name, value] of Object.entries(asked)) {
+    const isFixed = (TRAIN_TABLE as OptionTable)[name].fixed;
+    if (isFixed && value !== full[name] && full[name] !== 'auto' && value !== 'auto') {
+      throw new UsageError(
+        `the run to resume has ${full[name]}, not ${value}`,
+        `Leave out --${name}, or start a new run without --resume.`,
+        { field: `--${name}` },
+      );
+    }
+  }
+  return full;
+}

@@ -1,0 +1,361 @@
+import { NumericError, RunError } from '../errors.js';
+import type { Evaluation } from '../evaluation/metrics.js';
+import { openDataset } from '../faces/dataset.js';
+import type { Dataset, FaceSet } from '../faces/face-set.js';
+import { openGpu } from '../gpu/dawn.js';
+import type { Gpu } from '../gpu/gpu.js';
+import type { ModelName } from '../nn/models.js';
+import { OPTIMIZER_DEFAULTS, type OptimizerOptions } from '../optim/optimizer.js';
+import { parseSchedule, type Schedule } from '../optim/schedule.js';
+import { type Lesson, type ParadigmName, paradigms } from '../paradigms/index.js';
+import { permutation, uniform } from '../random.js';
+import { AUGMENTATIONS, type FaceExtent } from '../tensor/ops/augment.js';
+import { type CheckpointState, checkTensors, loadCheckpoint, saveCheckpoint } from './checkpoint.js';
+import { judge } from './judge.js';
+import { Learner, STEPS_IN_FLIGHT, type StepResult } from './learner.js';
+import { type TrainOptions, trainConfig } from './options.js';
+import { Predictor } from './predictor.js';
+import { Pace, type ProgressLine } from './progress.js';
+import { RunFolder } from './run-folder.js';
+
+/** Random streams of a run besides those of the kernels. */
+const VISIT_STREAM = 1;
+/** Steps between the lines of the log. */
+const LOG_EVERY = 10;
+
+export interface TrainingResult {
+  folder: RunFolder;
+  dataset: Dataset;
+  /** Of the epoch that was best on validation. */
+  test: Evaluation;
+  validation: Evaluation;
+  bestEpoch: number;
+  seconds: number;
+}
+
+/** What a run carries from step to step, and a checkpoint keeps; the rest follows from the options and the step. */
+interface Standing {
+  step: number;
+  epoch: number;
+  /** Sum of the losses of this epoch's steps so far. */
+  lossSum: number;
+  best: { accuracy: number; epoch: number };
+  seconds: number;
+}
+
+/** Trains as `options` say, and leaves log, checkpoints and result in a run folder. */
+export async function train(options: TrainOptions, line: ProgressLine): Promise<TrainingResult> {
+  const resumed = options.resume ? RunFolder.open(options.resume) : undefined;
+  const checkpoint = resumed && (await loadCheckpoint(resumed.existingCheckpoint('last')));
+  const gpu = await openGpu({ adapter: options.adapter, unsafe: options.unsafe });
+  const dataset = await openDataset(options.data, {
+    seed: options.seed,
+    validationShare: options.validationShare,
+    size: options.size,
+    channels: options.channels,
+    count: options.faces,
+    onProgress: (done, total, what) => line.update({ what, done, total }),
+  });
+  line.end();
+  const model = checkpoint ? (checkpoint.state.model as ModelName) : options.model === 'auto' ? defaultModel(gpu) : options.model;
+  const folder =
+    resumed ??
+    (await RunFolder.create({
+      out: options.out,
+      paradigm: options.paradigm,
+      model,
+      seed: options.seed,
+      config: trainConfig({ ...options, model }),
+      adapter: gpu.adapter,
+    }));
+  if (resumed && checkpoint) await resumed.resume(checkpoint.state.step);
+
+  const paradigm = paradigms[options.paradigm as ParadigmName];
+  const lesson = paradigm.lesson(dataset.train);
+  const setup: Setup = { gpu, dataset, lesson, model, options, folder, line };
+  for (const note of dataset.notes) line.print(`  ${note}`);
+  line.print(
+    `${dataset.train.name}: learning from ${lesson.faces.length.toLocaleString('en-US')} of ${dataset.train.count.toLocaleString('en-US')} faces; ${model} on ${gpu.adapter.description || gpu.adapter.device}`,
+  );
+  const learner = await createLearner(setup);
+  const standing: Standing = { step: 0, epoch: 0, lossSum: 0, best: { accuracy: -1, epoch: 0 }, seconds: 0 };
+  if (checkpoint && resumed) {
+    const found = await learner.read();
+    checkTensors(resumed.checkpointPath, checkpoint.weights, found.weights);
+    checkTensors(resumed.checkpointPath, checkpoint.optimizer, found.optimizer);
+    learner.write(checkpoint);
+    Object.assign(standing, checkpoint.state.standing);
+  }
+  const result = await new Training(setup, learner, standing).run();
+  gpu.check();
+  return result;
+}
+
+/** `small` on a software adapter, `resnet18` on a GPU. */
+function defaultModel(gpu: Gpu): ModelName {
+  return gpu.adapter.isFallback ? 'small' : 'resnet18';
+}
+
+interface Setup {
+  gpu: Gpu;
+  dataset: Dataset;
+  lesson: Lesson;
+  model: ModelName;
+  options: TrainOptions;
+  folder: RunFolder;
+  line: ProgressLine;
+}
+
+function createLearner({ gpu, dataset, model, options, line }: Setup): Promise<Learner> {
+  const { train, classes } = dataset;
+  return Learner.create(
+    gpu,
+    train.pixels,
+    {
+      model,
+      modelOptions: modelOptions(options, classes.length),
+      paradigm: paradigms[options.paradigm as ParadigmName],
+      optimizer: optimizerOptions(options),
+      ema: options.ema,
+      batch: options.batch,
+      seed: options.seed,
+      source: extentOf(train),
+      input: { height: options.size, width: options.size, channels: options.channels },
+      augment: options.augment === 'none' ? undefined : AUGMENTATIONS[options.augment],
+    },
+    (done, total) => line.update({ what: 'compiling shaders', done, total }),
+  ).finally(() => line.end());
+}
+
+export function modelOptions(options: TrainOptions, classes: number): { classes: number; width: number; dropout: number } {
+  return { classes, width: options.width, dropout: options.dropout };
+}
+
+export function extentOf({ height, width, channels }: FaceSet): FaceExtent {
+  return { height, width, channels };
+}
+
+function optimizerOptions(options: TrainOptions): OptimizerOptions {
+  const clip = options.clipNorm > 0 ? { clipNorm: options.clipNorm } : {};
+  if (options.optimizer === 'adamw') return { ...OPTIMIZER_DEFAULTS.adamw, weightDecay: options.weightDecay, ...clip };
+  return { ...OPTIMIZER_DEFAULTS.sgd, momentum: options.momentum, nesterov: options.nesterov, weightDecay: options.weightDecay, ...clip };
+}
+
+function scheduleOf(options: TrainOptions): Schedule {
+  const { schedule: kind, learningRate: rate, warmupEpochs } = options;
+  const milestones = [
+    { epoch: options.epochs * 0.2, factor: 0.5 },
+    { epoch: options.epochs * 0.4, factor: 0.1 },
+  ]; // FER+'s epochs 20 and 40 of 100
+  return parseSchedule({
+    kind,
+    rate,
+    warmupEpochs,
+    ...(kind === 'step' && { milestones }),
+    ...(kind === 'exponential' && { factor: 0.9 }),
+  });
+}
+
+class Training {
+  private readonly pending: { step: number; learningRate: number; result: Promise<StepResult> }[] = [];
+  private readonly schedule: Schedule;
+  private readonly stepsPerEpoch: number;
+  private readonly totalSteps: number;
+  private readonly pace = new Pace();
+  private readonly hostMs: number[] = [];
+  private startedMs = performance.now();
+
+  constructor(
+    private readonly setup: Setup,
+    private readonly learner: Learner,
+    private readonly standing: Standing,
+  ) {
+    const { options, lesson } = setup;
+    this.schedule = scheduleOf(options);
+    this.stepsPerEpoch = Math.floor(lesson.faces.length / options.batch);
+    if (this.stepsPerEpoch === 0) {
+      throw new RunError(`${lesson.faces.length} faces to learn from do not fill a batch of ${options.batch}`, 'Use a smaller --batch.', {
+        field: '--batch',
+      });
+    }
+    const planned = this.stepsPerEpoch * options.epochs;
+    this.totalSteps = options.steps > 0 ? Math.min(options.steps, planned) : planned;
+  }
+
+  async run(): Promise<TrainingResult> {
+    const { setup, standing, learner } = this;
+    const { gpu, dataset, folder, options, line, model } = setup;
+    const predictor = (faces: FaceSet) =>
+      Predictor.create(gpu, learner.average ?? learner.parameters, {
+        model,
+        modelOptions: modelOptions(options, dataset.classes.length),
+        batch: options.batch,
+        source: extentOf(faces),
+        input: { height: options.size, width: options.size, channels: options.channels },
+      });
+    const evaluator = await predictor(dataset.validation);
+    const evaluate = async (faces: FaceSet, what: string) => {
+      const probabilities = await evaluator.predict(faces, (done) => line.update({ what, done, total: faces.count }));
+      return judge(faces, probabilities);
+    };
+
+    let validation: Evaluation | undefined;
+    while (standing.step < this.totalSteps) {
+      await this.epoch();
+      const trainLoss = standing.lossSum / (standing.step - standing.epoch * this.stepsPerEpoch);
+      validation = await evaluate(dataset.validation, 'validation');
+      this.clock();
+      const epoch = standing.epoch + 1;
+      const improved = validation.accuracy > standing.best.accuracy;
+      if (improved) standing.best = { accuracy: validation.accuracy, epoch };
+      if (standing.step === epoch * this.stepsPerEpoch) {
+        standing.epoch = epoch;
+        standing.lossSum = 0;
+      }
+      folder.log({
+        type: 'epoch',
+        epoch,
+        step: standing.step,
+        trainLoss,
+        seconds: standing.seconds,
+        hostMs: median(this.hostMs),
+        validation: validation as never,
+      });
+      line.end();
+      line.print(epochLine(epoch, this.totalEpochs, trainLoss, validation, improved));
+      if (improved) await this.save(folder.bestPath);
+      await this.save(folder.checkpointPath);
+    }
+
+    const best = await loadCheckpoint(folder.existingCheckpoint('best'));
+    learner.write(best);
+    validation = await evaluate(dataset.validation, 'validation');
+    const test = await evaluate(dataset.test, 'test');
+    line.end();
+    folder.log({ type: 'test', step: standing.step, evaluation: test as never });
+    const { peakBytes, boundBytes } = learner.program.memory;
+    const result = {
+      bestEpoch: standing.best.epoch,
+      steps: standing.step,
+      seconds: standing.seconds,
+      hostMsPerStep: median(this.hostMs),
+      memory: { stepPeakBytes: peakBytes, stepBoundBytes: boundBytes, totalPeakBytes: gpu.counters.peakBytes },
+      validation,
+      test,
+    };
+    evaluator.destroy();
+    learner.destroy();
+    await folder.finish(result as never);
+    return { folder, dataset, test, validation, bestEpoch: standing.best.epoch, seconds: standing.seconds };
+  }
+
+  private get totalEpochs(): number {
+    return Math.ceil(this.totalSteps / this.stepsPerEpoch);
+  }
+
+  /** The steps of the current epoch that are still to do. */
+  private async epoch(): Promise<void> {
+    const { setup, standing, learner, stepsPerEpoch, totalSteps } = this;
+    const { lesson, options, dataset } = setup;
+    const { batch, seed } = options;
+    const classes = dataset.classes.length;
+    const visit = paradigms[options.paradigm as ParadigmName].visit;
+    const order = permutation(seed, standing.epoch, lesson.faces.length);
+    const faces = new Uint32Array(batch);
+    const targets = new Float32Array(batch * classes);
+    const end = Math.min(totalSteps, (standing.epoch + 1) * stepsPerEpoch);
+    for (let step = standing.step; step < end; step++) {
+      const begun = performance.now();
+      const first = (step - standing.epoch * stepsPerEpoch) * batch;
+      for (let i = 0; i < batch; i++) {
+        const row = order[first + i];
+        faces[i] = lesson.faces[row];
+        const target = lesson.targets.subarray(row * classes, (row + 1) * classes);
+        targets.set(visit ? visit(target, uniform(seed, VISIT_STREAM, standing.epoch, faces[i])) : target, i * classes);
+      }
+      const learningRate = this.schedule({ step, epoch: step / stepsPerEpoch, totalSteps, totalEpochs: totalSteps / stepsPerEpoch });
+      this.pending.push({ step, learningRate, result: learner.step({ step, epoch: standing.epoch, learningRate, faces, targets }) });
+      this.hostMs.push(performance.now() - begun);
+      if (this.pending.length === STEPS_IN_FLIGHT) await this.take();
+      const every = options.checkpointEvery;
+      if (every > 0 && (step + 1) % every === 0 && step + 1 < end) {
+        while (this.pending.length > 0) await this.take();
+        this.clock();
+        await this.save(setup.folder.checkpointPath);
+      }
+    }
+    while (this.pending.length > 0) await this.take();
+  }
+
+  /** Waits for the oldest step under way and books its result. */
+  private async take(): Promise<void> {
+    const { setup, standing, totalSteps, stepsPerEpoch } = this;
+    const { step, learningRate, result } = this.pending.shift()!;
+    const { loss, gradientNorm } = await setup.gpu.wait(result);
+    setup.gpu.check();
+    if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
+      const what = Number.isFinite(loss) ? `gradient norm ${gradientNorm}` : `loss ${loss}`;
+      throw new NumericError(
+        `${what} at step ${step + 1} (epoch ${standing.epoch + 1})`,
+        'Lower --learning-rate or set --clip-norm; the last checkpoint is intact.',
+      );
+    }
+    standing.step = step + 1;
+    standing.lossSum += loss;
+    const { perSecond, remainingSeconds } = this.pace.mark(standing.step, totalSteps);
+    const facesPerSecond = perSecond && perSecond * setup.options.batch;
+    if (standing.step % LOG_EVERY === 0 || standing.step === 1) {
+      setup.folder.log({
+        type: 'step',
+        step: standing.step,
+        epoch: step / stepsPerEpoch,
+        loss,
+        learningRate,
+        facesPerSecond,
+        gradientNorm,
+      });
+    }
+    setup.line.update({
+      what: `epoch ${standing.epoch + 1}/${this.totalEpochs}`,
+      done: standing.step,
+      total: totalSteps,
+      loss,
+      learningRate,
+      facesPerSecond,
+      remainingSeconds,
+    });
+  }
+
+  /** Adds the time since the last call to that of the run. */
+  private clock(): void {
+    const now = performance.now();
+    this.standing.seconds += (now - this.startedMs) / 1000;
+    this.startedMs = now;
+  }
+
+  private async save(path: string): Promise<void> {
+    const { setup, standing, learner } = this;
+    const { options, dataset, model } = setup;
+    const state: CheckpointState = {
+      model,
+      modelOptions: { ...modelOptions(options, dataset.classes.length), size: options.size, channels: options.channels },
+      classes: [...dataset.classes],
+      seed: options.seed,
+      epoch: standing.epoch,
+      step: standing.step,
+      bestMetric: standing.best.accuracy,
+      standing: { ...standing, best: { ...standing.best } },
+    };
+    await saveCheckpoint(path, { ...(await learner.read()), state });
+  }
+}
+
+function epochLine(epoch: number, epochs: number, trainLoss: number, validation: Evaluation, improved: boolean): string {
+  const { accuracy, meanClassAccuracy, klToVotes, ece } = validation;
+  const percent = (share: number) => `${(100 * share).toFixed(2)} %`;
+  return `epoch ${String(epoch).padStart(String(epochs).length)}/${epochs}  loss ${trainLoss.toFixed(4)}  validation: accuracy ${percent(accuracy)}, mean per class ${percent(meanClassAccuracy)}, KL to votes ${klToVotes.toFixed(3)}, ECE ${ece.toFixed(3)}${improved ? '  best' : ''}`;
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
+}

@@ -1,0 +1,40 @@
+import type { Tape } from '../tape.js';
+import type { Tensor } from '../tensor.js';
+import { launchElementwise } from './elementwise.js';
+
+/** Values of KIND in shaders/lib/activation.wgsl. */
+const KINDS = { relu: 0, gelu: 1, silu: 2 } as const;
+
+/** max(x, 0); NaN stays NaN. The gradient at 0 is 0. */
+export function relu(tape: Tape, input: Tensor): Tensor {
+  return activation(tape, input, 'relu');
+}
+
+/** Gaussian error linear unit in its tanh form, 0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³))) (Hendrycks & Gimpel 2016). */
+export function gelu(tape: Tape, input: Tensor): Tensor {
+  return activation(tape, input, 'gelu');
+}
+
+/** x · sigmoid(x), also called swish (Elfwing, Uchibe & Doya 2018). */
+export function silu(tape: Tape, input: Tensor): Tensor {
+  return activation(tape, input, 'silu');
+}
+
+function activation(tape: Tape, input: Tensor, kind: keyof typeof KINDS): Tensor {
+  const constants = { KIND: KINDS[kind] };
+  const output = tape.tensor(kind, input.shape);
+  launchElementwise(tape, 'activation_forward', output, { input, output }, { constants });
+  return tape.record({
+    name: kind,
+    inputs: [input],
+    output,
+    gradient(outputGradient) {
+      const inputGradient = tape.gradientTarget(input);
+      // ReLU's output tells its sign as well as its input, and spares keeping the input alive.
+      const saved = kind === 'relu' ? output : input;
+      const tensors = { input: saved, output_gradient: outputGradient, input_gradient: inputGradient };
+      launchElementwise(tape, 'activation_backward', inputGradient, tensors, { constants });
+      return [inputGradient];
+    },
+  });
+}

@@ -1,0 +1,13 @@
+export { relu, gelu, silu } from './activation.js';
+export { add, divide, multiply, scale, subtract } from './arithmetic.js';
+export { batchNorm } from './batch-norm.js';
+export { conv2d } from './conv2d.js';
+export { dropout } from './dropout.js';
+export { gather } from './gather.js';
+export { layerNorm } from './layer-norm.js';
+export { matmul } from './matmul.js';
+export { averagePool2d, globalAveragePool, maxPool2d } from './pool.js';
+export { max, mean, sum } from './reduce.js';
+export { reshape } from './reshape.js';
+export { logSoftmax, softmax } from './softmax.js';
+export { softmaxDivergence } from './softmax-divergence.js';

@@ -1,0 +1,75 @@
+import type { Tape } from '../tape.js';
+import type { Tensor } from '../tensor.js';
+import { channelsOf, divideRows, launchAffineBackward, requireChannelVectors, resizeChannels, wholeQuads } from './channels.js';
+
+export interface LayerNormOptions {
+  epsilon?: number;
+  /** Threads that share a row, a power of two up to 64; by default what suits the adapter. */
+  lanes?: number;
+}
+
+const THREADS_PER_GROUP = 64;
+const LANES_ON_GPU = 32;
+
+/**
+ * Layer normalisation over the last axis (Ba, Kiros & Hinton 2016, section 3): (x − mean) / √(variance + ε) · scale + shift with the row's own mean and
+ * biased variance, [..., C] → [..., C]; scale and shift [C].
+ * @throws ShapeError where shapes do not fit.
+ */
+export function layerNorm(tape: Tape, input: Tensor, parameters: { scale: Tensor; shift: Tensor }, options: LayerNormOptions = {}): Tensor {
+  requireChannelVectors('layerNorm', input, { ...parameters });
+  const channels = channelsOf(input);
+  if (channels % 4 === 0) return layerNormOfQuads(tape, input, parameters, channels, options);
+  const widen = (tensor: Tensor) => resizeChannels(tape, tensor, wholeQuads(channels));
+  const wide = { scale: widen(parameters.scale), shift: widen(parameters.shift) };
+  return resizeChannels(tape, layerNormOfQuads(tape, widen(input), wide, channels, options), channels);
+}
+
+/** Of rows padded to a multiple of four, in which only the first `channels` count. */
+function layerNormOfQuads(
+  tape: Tape,
+  input: Tensor,
+  { scale, shift }: { scale: Tensor; shift: Tensor },
+  channels: number,
+  { epsilon = 1e-5, lanes = tape.gpu.adapter.isFallback ? 1 : LANES_ON_GPU }: LayerNormOptions,
+): Tensor {
+  const division = divideRows(input);
+  const { columns, rows } = division;
+  const output = tape.tensor('layer_norm', input.shape);
+  const statistics = tape.tensor('layer_norm.statistics', [rows, 2]);
+  const perRow = { constants: { LANES: lanes }, groups: Math.ceil((rows * lanes) / THREADS_PER_GROUP) };
+  tape.launch('layer_norm_forward', {
+    ...perRow,
+    params: { columns, channels, rows, epsilon },
+    tensors: { input, scale, shift, output, statistics },
+  });
+
+  return tape.record({
+    name: 'layerNorm',
+    inputs: [input, scale, shift],
+    output,
+    gradient(outputGradient) {
+      let inputGradient: Tensor | undefined;
+      if (input.differentiable) {
+        inputGradient = tape.gradientTarget(input);
+        tape.launch('layer_norm_backward_input', {
+          ...perRow,
+          params: { columns, channels, rows },
+          tensors: { input, output_gradient: outputGradient, scale, statistics, input_gradient: inputGradient },
+        });
+      }
+      if (!scale.differentiable && !shift.differentiable) return [inputGradient, undefined, undefined];
+      const { chunks, rowsPerChunk, groups } = division;
+      const partials = tape.tensor('layer_norm.partials', [chunks, 2, columns * 4]);
+      tape.launch('layer_norm_backward_sums', {
+        params: { columns, rows, rows_per_chunk: rowsPerChunk, chunks },
+        tensors: { input, output_gradient: outputGradient, statistics, partials },
+        groups,
+      });
+      const scaleGradient = tape.gradientTarget(scale);
+      const shiftGradient = tape.gradientTarget(shift);
+      launchAffineBackward(tape, partials, scaleGradient, shiftGradient);
+      return [inputGradient, scaleGradient, shiftGradient];
+    },
+  });
+}

@@ -1,0 +1,136 @@
+import { ShaderError } from '#src/errors.js';
+import { ShaderLibrary } from '#src/gpu/shader.js';
+import { assert, rejects, suite } from '../support/suite.js';
+
+function library(files: Record<string, string>, options?: { unroll: boolean }) {
+  return new ShaderLibrary((path) => {
+    if (!(path in files)) throw new Error(`ENOENT ${path}`);
+    return files[path];
+  }, options);
+}
+
+/** The text with all white space squeezed to single blanks. */
+const squeeze = (text: string) => text.replace(/\s+/g, ' ').trim();
+
+suite('shader', (test) => {
+  test('includes a file once, nested includes too', () => {
+    const shaders = library({
+      'a.wgsl': '// #include "lib/b.wgsl"\n  // #include "lib/c.wgsl"\nfn main() {}',
+      'lib/b.wgsl': '// #include "lib/c.wgsl"\nfn b() {}',
+      'lib/c.wgsl': 'fn c() {}',
+    });
+    assert.is(squeeze(shaders.load('a').text), 'fn c() {} fn b() {} fn main() {}');
+  });
+
+  test('replaces constants by the declared type', () => {
+    const shaders = library({ 'a.wgsl': 'const N: u32 = 1u;\nconst K: i32 = 2;\nconst S: f32 = 0.5;\nconst B: bool = false;\nconst KEPT = 7u;\n' });
+    const { text, label } = shaders.load('a', { N: 32, K: -3, S: 1e-7, B: true });
+    assert.is(text, 'const N: u32 = 32u;\nconst K: i32 = -3i;\nconst S: f32 = 1e-7f;\nconst B: bool = true;\nconst KEPT = 7u;\n');
+    assert.is(label, 'a[B=1,K=-3,N=32,S=1e-7]');
+    assert.is(shaders.load('a').label, 'a');
+  });
+
+  test('leaves constants inside functions alone', async () => {
+    const shaders = library({ 'a.wgsl': 'fn main() {\n  const N: u32 = 1u;\n}' });
+    await rejects(() => shaders.load('a', { N: 2 }), ShaderError, 'a.wgsl', 'no constant named N', 'none');
+  });
+
+  test('refuses unknown constants and values of another type', async () => {
+    const shaders = library({ 'a.wgsl': 'const N: u32 = 1u;\nconst B: bool = false;\nconst U = 1;\n' });
+    await rejects(() => shaders.load('a', { M: 1 }), ShaderError, 'a.wgsl', 'no constant named M', 'N, B, U');
+    await rejects(() => shaders.load('a', { N: -1 }), ShaderError, '-1 is no value for constant N: u32');
+    await rejects(() => shaders.load('a', { N: 1.5 }), ShaderError, '1.5');
+    await rejects(() => shaders.load('a', { N: true }), ShaderError, 'true');
+    await rejects(() => shaders.load('a', { B: 1 }), ShaderError, 'B: bool');
+    await rejects(() => shaders.load('a', { U: 1 }), ShaderError, 'untyped');
+  });
+
+  test('names a missing file', async () => {
+    await rejects(() => library({}).load('a'), ShaderError, 'a.wgsl', 'cannot read a.wgsl');
+    await rejects(() => library({ 'a.wgsl': '// #include "b.wgsl"' }).load('a'), ShaderError, 'a.wgsl', 'cannot read b.wgsl');
+  });
+
+  test('caches by name and constants, whatever their order', () => {
+    const shaders = library({ 'a.wgsl': 'const N: u32 = 1u;\nconst M: u32 = 1u;\n' });
+    assert.is(shaders.load('a', { N: 1, M: 2 }), shaders.load('a', { M: 2, N: 1 }));
+    assert.is.not(shaders.load('a', { N: 1 }), shaders.load('a', { N: 2 }));
+  });
+
+  test('unrolls nested loops, on word boundaries, each copy in its own block', () => {
+    const text = `const N: u32 = 4u;
+const HALF = N / 2u;
+fn main() {
+  for (var i = 0u; i < HALF; i++) { // unroll
+    let ii = i; // i } of a comment
+    for (var k = i; k < 5u / 3u + i * 1u; k++) { // unroll
+      x.i[i][k] += ii;
+    }
+  }
+  for (var j = -1; j < 3; j += 2) { // unroll
+    y(j);
+  }
+  for (var i = 0u; i < n; i++) {
+    z(i);
+  }
+}`;
+    const shaders = library({ 'a.wgsl': text });
+    assert.is(
+      squeeze(shaders.load('a').text.replace(/\/\/.*/g, '')),
+      squeeze(`const N: u32 = 4u; const HALF = N / 2u; fn main() {
+        { let ii = 0u; { x.i[0u][0u] += ii; } }
+        { let ii = 1u; { x.i[1u][1u] += ii; } }
+        { y((-1i)); } { y(1i); }
+        for (var i = 0u; i < n; i++) { z(i); }
+      }`),
+    );
+    assert.is(library({ 'a.wgsl': text }, { unroll: false }).load('a').text, text);
+  });
+
+  test('bounds follow the replaced constants', () => {
+    const shaders = library({ 'a.wgsl': 'const N: u32 = 1u;\nfor (var i = 0u; i < (N + 1u) % 3u * 2u - 1u; i++) { // unroll\nf(i);\n}' });
+    assert.is(squeeze(shaders.load('a').text), 'const N: u32 = 1u; { f(0u); } { f(1u); } { f(2u); }');
+    assert.is(squeeze(shaders.load('a', { N: 3 }).text), 'const N: u32 = 3u; { f(0u); }');
+  });
+
+  test('refuses loops that it cannot unroll', async () => {
+    const load = (text: string) => () => library({ 'a.wgsl': text }).load('a');
+    await rejects(load('for (var i = 0u; i < n; i++) { // unroll\n}'), ShaderError, 'a.wgsl', '`n` is not a constant');
+    await rejects(load('for (var i = 0u; i < 1u / 0u; i++) { // unroll\n}'), ShaderError, 'not a constant');
+    await rejects(load('for (var i = 0u; i < 2u u; i++) { // unroll\n}'), ShaderError, 'not a constant');
+    await rejects(load('for (var i = 0u; i < 2u; i++) { // unroll\nif (x) { continue; }\n}'), ShaderError, 'neither break nor continue');
+    await rejects(load('for (var i = 0u; i < 2u; i++) { // unroll\n'), ShaderError, 'balanced braces');
+    await rejects(load('for (var i = 0u; i < 2u; i += 0u) { // unroll\n}'), ShaderError, 'step is not positive');
+    await rejects(load('while (x) { // unroll\n}'), ShaderError, 'cannot unroll `while (x) { // unroll`');
+  });
+
+  test('reads params and bindings', async () => {
+    const shaders = library({
+      'a.wgsl': `struct Params {
+  rows: u32, // rows, of course
+  offset: i32,
+  scale: f32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> input: array<vec4f>;
+@group(0) @binding(2) var<storage> step: Step;
+@group(0) @binding(4) var<storage, read_write> output: array<array<u32, 2>>;
+// @group(0) @binding(5) var<storage, read_write> gone: array<f32>;`,
+      'b.wgsl': 'fn main() {}',
+      'c.wgsl': 'struct Params { a: vec2f }',
+    });
+    const shader = shaders.load('a');
+    assert.equal(shader.params, [
+      { name: 'rows', type: 'u32' },
+      { name: 'offset', type: 'i32' },
+      { name: 'scale', type: 'f32' },
+    ]);
+    assert.equal(shader.tensors, [
+      { name: 'input', binding: 1, access: 'read', element: 'vec4f' },
+      { name: 'step', binding: 2, access: 'read', element: 'Step' },
+      { name: 'output', binding: 4, access: 'read_write', element: 'array<u32, 2>' },
+    ]);
+    assert.equal(shaders.load('b').params, []);
+    assert.equal(shaders.load('b').tensors, []);
+    await rejects(() => shaders.load('c'), ShaderError, 'c.wgsl', '`a: vec2f` in struct Params');
+  });
+});
