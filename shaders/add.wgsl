@@ -5,8 +5,6 @@
 
 // #include "lib/elements.wgsl"
 
-const VECTOR: bool = false; // size is a multiple of four: nothing to trim
-
 struct Params {
   size: u32,
 }
@@ -21,7 +19,6 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
   let size = params.size;
   let quads = quads_of(workgroup.x + workgroup.y * workgroups.x, size);
   for (var i = quads.x + thread; i < quads.y; i += 64u) {
-    let sum = left[i] + right[i];
-    output[i] = select(trim(sum, i, size), sum, VECTOR);
+    output[i] = trim(left[i] + right[i], i, size);
   }
 }

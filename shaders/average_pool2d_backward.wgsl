@@ -17,19 +17,25 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
   if (run.image >= params.images) {
     return;
   }
+  let stride = params.stride_x;
+  let kernel_width = params.kernel_width;
+  let input_width = params.input_width;
+  let output_width = params.output_width;
   let oys = covering(run.y, params.kernel_height, params.stride_y, params.padding_y, params.output_height);
-  let input_row = (run.image * params.input_height + run.y) * params.input_width;
+  var oxs = covering(run.x_begin, kernel_width, stride, params.padding_x, output_width);
+  let image_row = run.image * params.output_height;
+  let input_row = (run.image * params.input_height + run.y) * input_width;
   for (var x = run.x_begin; x < run.x_end; x++) {
-    let oxs = covering(x, params.kernel_width, params.stride_x, params.padding_x, params.output_width);
     var gradient = vec4f();
     for (var oy = oys.x; oy < oys.y; oy++) {
-      let window_row = (run.image * params.output_height + oy) * params.output_width;
       let ys = covered(oy, params.kernel_height, params.stride_y, params.padding_y, params.input_height);
       for (var ox = oxs.x; ox < oxs.y; ox++) {
-        let xs = covered(ox, params.kernel_width, params.stride_x, params.padding_x, params.input_width);
-        gradient += output_gradient[(window_row + ox) * columns + run.column] / f32((ys.y - ys.x) * (xs.y - xs.x));
+        let xs = covered(ox, kernel_width, stride, params.padding_x, input_width);
+        let count = (ys.y - ys.x) * (xs.y - xs.x);
+        gradient += output_gradient[((image_row + oy) * output_width + ox) * columns + run.column] / f32(count);
       }
     }
     input_gradient[(input_row + x) * columns + run.column] = gradient;
+    oxs = covering_next(oxs, x, kernel_width, stride, params.padding_x, output_width);
   }
 }

@@ -30,7 +30,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
   let step_index = step.step;
   let quads = quads_of(workgroup.x + workgroup.y * workgroups.x, size);
   for (var i = quads.x + thread; i < quads.y; i += 64u) {
-    let draw = uniform(random_words(seed, step_index, stream, i));
+    let draw = unit_floats(random_words(seed, step_index, stream, i));
     output[i] = trim(input[i] * select(vec4f(scale), vec4f(), draw < vec4f(rate)), i, size);
   }
 }

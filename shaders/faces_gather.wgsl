@@ -1,8 +1,10 @@
 // Batch of normalised faces from 8-bit pixels that stay on the device, each under its own random affine view:
-//   output[b, y, x] = ((sample(R K S F (p - output centre) + shift) / 255 - mean) * contrast + brightness) / deviation
-// with p = (x + 1/2, y + 1/2), rotation R, skew K, scale S, mirror F; the argument, scaled by source extent / output extent about the source's
-// centre, is where the source is sampled bilinearly, reflected at its borders (… b a | a b c … z | z y …). A rectangle may be erased: set to 0.
-// What is drawn depends on (seed, epoch, stream, face) only, so a face's view in an epoch does not change with order, batch or resumption.
+//   output[b, y, x] = ((sample(R K S F (p - centre) + shift) / 255 - mean) * contrast + brightness) / deviation
+// with p = (x + 1/2, y + 1/2), the centre of the output, rotation R, skew K, scale S and mirror F. That point, scaled by source extent /
+// output extent about the source's centre, is where the source is sampled bilinearly. Beyond its borders it is reflected:
+// … b a | a b c … z | z y …
+// A rectangle may be erased: set to 0. What is drawn depends on (seed, epoch, stream, face) only, so a face's view in an epoch is the
+// same whatever the order, the batch, or a resumption.
 // Without AUGMENT: the plain face, resized where the extents differ.
 //
 // faces0…3: bytes [face, y, x, channel] in little-endian words, split after every faces_per_part faces; parts beyond PARTS are not read.
@@ -58,7 +60,7 @@ struct Params {
 @group(0) @binding(8) var<storage, read_write> output: array<f32>;
 
 fn draw(face: u32, block: u32) -> vec4f {
-  return uniform(random_words(step.seed, step.epoch, params.stream, 4u * face + block));
+  return unit_floats(random_words(step.seed, step.epoch, params.stream, 4u * face + block));
 }
 
 // How one face is seen.

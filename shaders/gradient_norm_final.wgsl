@@ -1,8 +1,8 @@
 // Second stage of the global norm of the gradients, and what clipping by it makes of them (Pascanu et al. 2013, algorithm 1):
 //   norm = sqrt(sum of partials)        clip_factor = min(1, clip_norm / norm)
 //
-// partials: [count]; norm, clip_factor: [1]. A norm that is not finite clips nothing: infinite or NaN gradients reach the parameters as they are,
-// and gradients beyond 1.8e19, whose squares overflow, are not silently turned into a step of zero.
+// partials: [count]; norm, clip_factor: [1]. A norm that is not finite clips nothing: infinite or NaN gradients reach the parameters
+// as they are, and gradients beyond 1.8e19, whose squares overflow, are not silently turned into a step of zero.
 // One workgroup, each thread sums every 64th partial, then a tree: a fixed order. The partials are few (one per 16,384 gradients).
 
 struct Params {

@@ -7,7 +7,7 @@
 //
 // Work divided as in layer_norm_forward.
 
-const LANES: u32 = 32u; // a power of two up to 64
+// #include "lib/rows.wgsl"
 
 struct Params {
   columns: u32,
@@ -22,38 +22,26 @@ struct Params {
 @group(0) @binding(4) var<storage, read> statistics: array<vec2f>;
 @group(0) @binding(5) var<storage, read_write> input_gradient: array<vec4f>;
 
-var<workgroup> sums: array<vec2f, 64>; // of h, of h·(input - mean)
-
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) thread: u32) {
   let columns = params.columns;
-  let row = (workgroup.x + workgroup.y * workgroups.x) * (64u / LANES) + thread / LANES;
-  let lane = thread % LANES;
-  let start = row * columns;
-  let end = select(start, start + columns, row < params.rows);
-  let moments = statistics[min(row, params.rows - 1u)];
+  let row = row_of(workgroup.x + workgroup.y * workgroups.x, thread, params.rows, columns);
+  let first = row.start + row.lane;
+  let moments = statistics[min(row.start / columns, params.rows - 1u)];
   let mean = moments.x;
   let inverse = moments.y;
   var sum = vec4f();
-  var products = vec4f();
-  for (var i = start + lane; i < end; i += LANES) {
-    let gradient = output_gradient[i] * scale[i - start];
+  var products = vec4f(); // of h and the centred input
+  for (var i = first; i < row.end; i += LANES) {
+    let gradient = output_gradient[i] * scale[i - row.start];
     sum += gradient;
     products += gradient * (input[i] - mean);
   }
-  sums[thread] = vec2f((sum.x + sum.y) + (sum.z + sum.w), (products.x + products.y) + (products.z + products.w));
-  for (var width = LANES / 2u; width > 0u; width /= 2u) {
-    workgroupBarrier();
-    if (lane < width) {
-      sums[thread] += sums[thread + width];
-    }
-  }
-  workgroupBarrier();
-  let total = sums[thread - lane] / f32(params.channels);
-  let level = total.x;
-  let slope = total.y * inverse * inverse;
-  for (var i = start + lane; i < end; i += LANES) {
-    let gradient = output_gradient[i] * scale[i - start];
+  let channels = f32(params.channels);
+  let level = row_sum((sum.x + sum.y) + (sum.z + sum.w), thread) / channels;
+  let slope = row_sum((products.x + products.y) + (products.z + products.w), thread) / channels * inverse * inverse;
+  for (var i = first; i < row.end; i += LANES) {
+    let gradient = output_gradient[i] * scale[i - row.start];
     input_gradient[i] = inverse * (gradient - level - slope * (input[i] - mean));
   }
 }

@@ -62,7 +62,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
   }
   loss *= temperature * temperature;
 
-  let scale = 1.0 / f32(params.rows);
+  let scale = select(1.0 / f32(params.rows), loss, is_nan(loss)); // NaN shows in all gradients, also where the formula would skip it
   let face_weight = weight[row];
   face_loss[row] = loss;
   weighted_loss[row] = face_weight * loss;

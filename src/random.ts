@@ -51,8 +51,8 @@ export function permutation(seed: number, epoch: number, count: number): Uint32A
   const order = Uint32Array.from({ length: count }, (_, i) => i);
   for (let last = count - 1; last > 0; last--) {
     const pick = Math.floor((philox([last, epoch, 0, PERMUTATION], [seed, 0])[0] / 2 ** 32) * (last + 1));
-    const moved = order[pick]!;
-    order[pick] = order[last]!;
+    const moved = order[pick];
+    order[pick] = order[last];
     order[last] = moved;
   }
   return order;

@@ -9,6 +9,7 @@ import { train } from './run/training.js';
 
 await runCommand(async (args) => {
   const result = await train(parseTrainOptions(args), new ProgressLine());
-  const pictures = await writeRunPictures(result.folder, result.dataset);
+  const pictures = await writeRunPictures(result.folder, result.dataset, result.testProbabilities);
+  await result.folder.finish(result.record);
   process.stdout.write(summary(result, pictures));
 });

@@ -45,3 +45,9 @@ fn covering(i: u32, kernel: u32, stride: u32, padding: u32, extent: u32) -> vec2
   let place = i + padding;
   return vec2u((max(place + 1u, kernel) - kernel + stride - 1u) / stride, min(place / stride + 1u, extent));
 }
+
+// The same for cell i + 1, from that for cell i: both ends move by at most one. Divisions are dear, and a thread walks along x.
+fn covering_next(cells: vec2u, i: u32, kernel: u32, stride: u32, padding: u32, extent: u32) -> vec2u {
+  let place = i + 1u + padding;
+  return vec2u(cells.x + u32(place >= cells.x * stride + kernel), cells.y + u32(place >= cells.y * stride && cells.y < extent));
+}

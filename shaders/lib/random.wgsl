@@ -31,6 +31,6 @@ fn random_words(seed: u32, step_index: u32, stream: u32, element: u32) -> vec4u 
 }
 
 // Multiples of 2^-24 in [0, 1), which float32 holds exactly.
-fn uniform(words: vec4u) -> vec4f {
+fn unit_floats(words: vec4u) -> vec4f {
   return vec4f(words >> vec4u(8u)) * 0x1p-24;
 }

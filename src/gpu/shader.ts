@@ -56,9 +56,16 @@ export class ShaderLibrary {
     try {
       text = this.#readFile(path);
     } catch (cause) {
-      throw new ShaderError(`cannot read ${path}`, 'Shaders live in the folder `shaders`; check the name.', { file: `${name}.wgsl` }, { cause });
+      throw new ShaderError(
+        `cannot read ${path}`,
+        'Shaders live in the folder `shaders`; check the name.',
+        { file: `${name}.wgsl` },
+        { cause },
+      );
     }
-    return text.replace(/^[ \t]*\/\/ #include "([^"]+)"[ \t]*$/gm, (_, inner) => (included.has(inner) ? '' : this.#include(name, inner, included)));
+    return text.replace(/^[ \t]*\/\/ #include "([^"]+)"[ \t]*$/gm, (_, inner) =>
+      included.has(inner) ? '' : this.#include(name, inner, included),
+    );
   }
 }
 
@@ -72,7 +79,9 @@ function replaceConstants(name: string, text: string, constants: Constants): str
   });
   if (unknown.size) {
     const known = [...text.matchAll(CONSTANT)].map((match) => match[1]);
-    throw new ShaderError(`no constant named ${[...unknown].join(', ')}`, `Its constants: ${known.join(', ') || 'none'}.`, { file: `${name}.wgsl` });
+    throw new ShaderError(`no constant named ${[...unknown].join(', ')}`, `Its constants: ${known.join(', ') || 'none'}.`, {
+      file: `${name}.wgsl`,
+    });
   }
   return replaced;
 }
@@ -82,9 +91,13 @@ function formatLiteral(name: string, constant: string, type: string | undefined,
   if (type === 'u32' && Number.isInteger(value) && Number(value) >= 0) return `${value}u`;
   if (type === 'i32' && Number.isInteger(value)) return `${value}i`;
   if (type === 'f32' && Number.isFinite(value)) return `${value}f`;
-  throw new ShaderError(`${value} is no value for constant ${constant}: ${type ?? 'untyped'}`, 'Constants are declared u32, i32, f32 or bool.', {
-    file: `${name}.wgsl`,
-  });
+  throw new ShaderError(
+    `${value} is no value for constant ${constant}: ${type ?? 'untyped'}`,
+    'Constants are declared u32, i32, f32 or bool.',
+    {
+      file: `${name}.wgsl`,
+    },
+  );
 }
 
 const MARKED_LOOP = /^[ \t]*for \(var (\w+)(?:: *[ui]32)? = ([^;]+); \1 < ([^;]+); (?:\1\+\+|\1 \+= ([^;)]+))\) \{ *\/\/ unroll *$/m;
@@ -101,7 +114,9 @@ function unrollLoops(name: string, text: string): string {
     const bodyEnd = closingBrace(part, bodyStart);
     const body = part.slice(bodyStart, bodyEnd);
     if (bodyEnd < 0 || /\b(break|continue)\b/.test(withoutComments(body))) {
-      throw new ShaderError(`cannot unroll \`${line.trim()}\``, 'A loop to unroll has balanced braces and neither break nor continue.', { file: `${name}.wgsl` });
+      throw new ShaderError(`cannot unroll \`${line.trim()}\``, 'A loop to unroll has balanced braces and neither break nor continue.', {
+        file: `${name}.wgsl`,
+      });
     }
     const evaluate = (expression: string) => evaluateInteger(name, expression, constants);
     const indent = /^[ \t]*/.exec(line)?.[0];
@@ -120,7 +135,9 @@ function unrollLoops(name: string, text: string): string {
   const expanded = expand(text);
   const left = /^.*\/\/ unroll *$/m.exec(expanded);
   if (left) {
-    throw new ShaderError(`cannot unroll \`${left[0].trim()}\``, 'Write `for (var i = 0u; i < BOUND; i++) { // unroll`.', { file: `${name}.wgsl` });
+    throw new ShaderError(`cannot unroll \`${left[0].trim()}\``, 'Write `for (var i = 0u; i < BOUND; i++) { // unroll`.', {
+      file: `${name}.wgsl`,
+    });
   }
   return expanded;
 }
@@ -142,9 +159,13 @@ function evaluateInteger(name: string, expression: string, constants: Map<string
   const tokens = expression.match(/[0-9]+[ui]?|\w+|[-+*/%()]|\S/g) ?? [];
   let at = 0;
   const fail = (): never => {
-    throw new ShaderError(`\`${expression}\` is not a constant whole number`, 'Bounds of unrolled loops use literals, top-level constants and + - * / %.', {
-      file: `${name}.wgsl`,
-    });
+    throw new ShaderError(
+      `\`${expression}\` is not a constant whole number`,
+      'Bounds of unrolled loops use literals, top-level constants and + - * / %.',
+      {
+        file: `${name}.wgsl`,
+      },
+    );
   };
   const operand = (): number => {
     const token = tokens[at++] ?? fail();
@@ -180,7 +201,11 @@ function withoutComments(text: string): string {
 
 function parseBindings(name: string, text: string): Pick<Shader, 'params' | 'tensors'> {
   const code = withoutComments(text);
-  const fields = /\bstruct Params \{([^}]*)\}/.exec(code)?.[1].split(',').map((field) => field.trim()) ?? [];
+  const fields =
+    /\bstruct Params \{([^}]*)\}/
+      .exec(code)?.[1]
+      .split(',')
+      .map((field) => field.trim()) ?? [];
   const params = fields.filter(Boolean).map((field) => {
     const match = /^(\w+): *(u32|i32|f32)$/.exec(field);
     if (!match) throw new ShaderError(`\`${field}\` in struct Params`, 'Params are u32, i32 or f32.', { file: `${name}.wgsl` });

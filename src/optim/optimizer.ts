@@ -34,7 +34,10 @@ export const OPTIMIZER_DEFAULTS: { sgd: SgdOptions; adamw: AdamwOptions } = {
 };
 
 /** What each optimiser keeps between steps: tensors in the layout of the parameters, initially zero. */
-export const OPTIMIZER_STATE: Readonly<Record<OptimizerKind, readonly string[]>> = { sgd: ['velocity'], adamw: ['first_moment', 'second_moment'] };
+export const OPTIMIZER_STATE: Readonly<Record<OptimizerKind, readonly string[]>> = {
+  sgd: ['velocity'],
+  adamw: ['first_moment', 'second_moment'],
+};
 
 /** Floats between two possible starts of a parameter in the flat buffers, and behind each entry of `groups`. */
 export const PARAMETER_ALIGNMENT = 64;
@@ -43,7 +46,10 @@ const ELEMENTS_PER_GROUP = 2048;
 const NORM_ELEMENTS_PER_GROUP = 16384;
 const LARGEST_FLOAT = 3.4028234663852886e38;
 
-/** The flat buffers that an optimiser works on. Parameters start at multiples of PARAMETER_ALIGNMENT; what lies between them is zero. */
+/**
+ * The flat buffers that an optimiser works on. Parameters start at multiples of PARAMETER_ALIGNMENT; the padding behind them is
+ * zero and stays so.
+ */
 export interface FlatParameters {
   /** [P] */
   parameters: Tensor;
@@ -56,9 +62,9 @@ export interface FlatParameters {
 }
 
 /**
- * Records the update of all parameters by their gradients, as PyTorch does it (torch.optim.SGD without dampening, torch.optim.AdamW). Learning rate and
- * bias corrections come from the tape's step. Returns the global norm of the gradients before clipping, [1]: keep it to log it, and stop the
- * run when it is not finite, for then the parameters are not either.
+ * Records the update of all parameters by their gradients, as PyTorch does it (torch.optim.SGD without dampening,
+ * torch.optim.AdamW). Learning rate and bias corrections come from the tape's step. Returns the global norm of the gradients
+ * before clipping, [1]: keep it to log it, and stop the run when it is not finite, for then the parameters are spoilt.
  * @throws ShapeError when the buffers do not fit each other or the optimiser.
  */
 export function recordOptimizer(tape: Tape, flat: FlatParameters, options: OptimizerOptions): Tensor {
@@ -66,7 +72,10 @@ export function recordOptimizer(tape: Tape, flat: FlatParameters, options: Optim
   const names = OPTIMIZER_STATE[options.kind];
   requireFlat(options.kind, parameters, [gradients, ...state]);
   if (groups.size * PARAMETER_ALIGNMENT !== parameters.size || groups.dtype !== 'u32') {
-    throw new ShapeError(`${options.kind}: groups ${groups.dtype} [${groups.shape}] of ${parameters.size} parameters`, 'Give one u32 for each 64 parameters.');
+    throw new ShapeError(
+      `${options.kind}: groups ${groups.dtype} [${groups.shape}] of ${parameters.size} parameters`,
+      'Give one u32 for each 64 parameters.',
+    );
   }
   if (state.length !== names.length) {
     throw new ShapeError(`${options.kind}: ${state.length} state tensors`, `It keeps ${names.length}: ${names.join(', ')}.`);
@@ -109,16 +118,33 @@ function recordGradientNorm(tape: Tape, gradients: Tensor, clipNorm = LARGEST_FL
   const partials = tape.tensor('gradient_norm.partials', [count]);
   const norm = tape.tensor('gradient_norm', [1]);
   const clipFactor = tape.tensor('clip_factor', [1]);
-  tape.launch('gradient_norm', { params: { quads: gradients.size / 4 }, tensors: { gradients, partials }, groups: count, flops: 2 * gradients.size });
-  tape.launch('gradient_norm_final', { params: { count, clip_norm: clipNorm }, tensors: { partials, norm, clip_factor: clipFactor }, groups: 1 });
+  tape.launch('gradient_norm', {
+    params: { quads: gradients.size / 4 },
+    tensors: { gradients, partials },
+    groups: count,
+    flops: 2 * gradients.size,
+  });
+  tape.launch('gradient_norm_final', {
+    params: { count, clip_norm: clipNorm },
+    tensors: { partials, norm, clip_factor: clipFactor },
+    groups: 1,
+  });
   return { norm, clipFactor };
 }
 
-/** Records average = decay * average + (1 - decay) * parameters over flat [P] buffers, with the decay of the tape's step. @throws ShapeError */
+/**
+ * Records average = decay * average + (1 - decay) * parameters over flat [P] buffers, with the decay of the tape's step.
+ * @throws ShapeError when the two differ in size or are no whole number of blocks
+ */
 export function recordEma(tape: Tape, { parameters, average }: { parameters: Tensor; average: Tensor }): void {
   requireFlat('ema', parameters, [average]);
   const groups = Math.ceil(parameters.size / ELEMENTS_PER_GROUP);
-  tape.launch('ema', { params: { quads: parameters.size / 4 }, tensors: { parameters, average, step: tape.step }, groups, flops: 3 * parameters.size });
+  tape.launch('ema', {
+    params: { quads: parameters.size / 4 },
+    tensors: { parameters, average, step: tape.step },
+    groups,
+    flops: 3 * parameters.size,
+  });
 }
 
 /** The fields of the step's state (shaders/lib/step.wgsl) that optimiser and weight averaging read. */
@@ -131,8 +157,8 @@ export interface StepState {
 }
 
 /**
- * What changes from step to step, for a step counted from 0. The decay of the averaged weights warms up as min(decay, (1 + step) / (10 + step)), so that
- * the first, poor weights are soon forgotten.
+ * What changes from step to step, for a step counted from 0. The decay of the averaged weights warms up as
+ * min(decay, (1 + step) / (10 + step)), so that the first, poor weights are soon forgotten.
  */
 export function stepState(options: OptimizerOptions, step: number, emaDecay = 0.999): StepState {
   const [beta1, beta2] = options.kind === 'adamw' ? [options.beta1, options.beta2] : [0, 0];
@@ -149,7 +175,10 @@ function requireFlat(name: string, parameters: Tensor, others: readonly Tensor[]
   }
   for (const other of others) {
     if (other.size !== parameters.size) {
-      throw new ShapeError(`${name}: ${other.label} [${other.shape}] beside parameters [${parameters.shape}]`, 'All flat buffers have one layout.');
+      throw new ShapeError(
+        `${name}: ${other.label} [${other.shape}] beside parameters [${parameters.shape}]`,
+        'All flat buffers have one layout.',
+      );
     }
   }
 }

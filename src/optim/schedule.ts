@@ -17,24 +17,32 @@ export interface Milestone {
   factor: number;
 }
 
-/** A schedule as a config file holds it. `warmupEpochs` (default 0) lead linearly up to `rate` before the rest of the schedule begins. */
+/**
+ * A schedule as a config file holds it. `warmupEpochs` (default 0) lead linearly up to `rate` before the rest of the schedule
+ * begins; `floor` (default 0) is the rate at the end, `factor` multiplies the rate after each epoch.
+ */
 export type ScheduleConfig = { rate: number; warmupEpochs?: number } & (
   | { kind: 'constant' }
-  | { kind: 'cosine'; /** Learning rate at the end; default 0. */ floor?: number }
+  | { kind: 'cosine'; floor?: number }
   | { kind: 'step'; milestones: Milestone[] }
-  | { kind: 'exponential'; /** Multiplies the rate after each epoch. */ factor: number }
+  | { kind: 'exponential'; factor: number }
 );
 
 export function constant(rate: number): Schedule {
   return () => rate;
 }
 
-/** Half a cosine from `rate` at the first step to `floor` after the last (Loshchilov & Hutter 2017, equation 5, without restarts). */
+/**
+ * Half a cosine from `rate` at the first step to `floor` after the last (Loshchilov & Hutter 2017, equation 5, without restarts).
+ */
 export function cosine(rate: number, floor = 0): Schedule {
   return ({ step, totalSteps }) => floor + 0.5 * (rate - floor) * (1 + Math.cos(Math.PI * Math.min(1, step / Math.max(1, totalSteps))));
 }
 
-/** The rate times the factor of the latest milestone reached. Milestones in any order; before the first the factor is 1. FER+ takes 0.05, half of it from epoch 20, a tenth from epoch 40. */
+/**
+ * The rate times the factor of the latest milestone reached. Milestones in any order; before the first the factor is 1. FER+
+ * takes 0.05, half of it from epoch 20, a tenth from epoch 40.
+ */
 export function steps(rate: number, milestones: readonly Milestone[]): Schedule {
   const descending = milestones.toSorted((a, b) => b.epoch - a.epoch);
   return ({ epoch }) => rate * (descending.find((milestone) => epoch >= milestone.epoch)?.factor ?? 1);
@@ -46,8 +54,8 @@ export function exponential(rate: number, factor: number): Schedule {
 }
 
 /**
- * A linear rise over the first `epochs`, from 1/n of the rate at the first of its n steps to all of it at the last. Cosines then span the steps that remain;
- * milestones keep counting from the start of training.
+ * A linear rise over the first `epochs`, from 1/n of the rate at the first of its n steps to all of it at the last. Cosines then
+ * span the steps that remain; milestones keep counting from the start of training.
  */
 export function warmup(epochs: number, schedule: Schedule): Schedule {
   return (progress) => {
@@ -65,7 +73,10 @@ const KINDS: Record<ScheduleConfig['kind'], (rate: number, take: (name: string, 
   exponential: (rate, take) => exponential(rate, number('factor', take('factor'))),
 };
 
-/** A schedule from a value of type ScheduleConfig that was read from a file. @throws UsageError naming the field that is missing, wrong or unknown. */
+/**
+ * A schedule from a value of type ScheduleConfig that was read from a file.
+ * @throws UsageError naming the field that is missing, wrong or unknown
+ */
 export function parseSchedule(config: unknown): Schedule {
   if (!isObject(config)) return fail('', 'is not an object', 'Give for example { "kind": "cosine", "rate": 0.05 }.');
   const { kind, ...fields } = config;

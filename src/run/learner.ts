@@ -97,7 +97,7 @@ export class Learner {
       parameters,
       average,
       program,
-      pixels: faces,
+      faces,
       indices,
       targets,
       step: tape.step,

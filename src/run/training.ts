@@ -7,7 +7,7 @@ import type { Gpu } from '../gpu/gpu.js';
 import type { ModelName } from '../nn/models.js';
 import { OPTIMIZER_DEFAULTS, type OptimizerOptions } from '../optim/optimizer.js';
 import { parseSchedule, type Schedule } from '../optim/schedule.js';
-import { type Lesson, type ParadigmName, paradigms } from '../paradigms/index.js';
+import { type Lesson, paradigms } from '../paradigms/index.js';
 import { permutation, uniform } from '../random.js';
 import { AUGMENTATIONS, type FaceExtent } from '../tensor/ops/augment.js';
 import { type CheckpointState, checkTensors, loadCheckpoint, saveCheckpoint } from './checkpoint.js';
@@ -16,7 +16,7 @@ import { Learner, STEPS_IN_FLIGHT, type StepResult } from './learner.js';
 import { type TrainOptions, trainConfig } from './options.js';
 import { Predictor } from './predictor.js';
 import { Pace, type ProgressLine } from './progress.js';
-import { RunFolder } from './run-folder.js';
+import { type JsonObject, RunFolder } from './run-folder.js';
 
 /** Random streams of a run besides those of the kernels. */
 const VISIT_STREAM = 1;
@@ -29,8 +29,12 @@ export interface TrainingResult {
   /** Of the epoch that was best on validation. */
   test: Evaluation;
   validation: Evaluation;
+  /** [test faces, classes] */
+  testProbabilities: Float32Array;
   bestEpoch: number;
   seconds: number;
+  /** The content of result.json: mark the run as done with it once its pictures are drawn. */
+  record: JsonObject;
 }
 
 /** What a run carries from step to step, and a checkpoint keeps; the rest follows from the options and the step. */
@@ -70,7 +74,7 @@ export async function train(options: TrainOptions, line: ProgressLine): Promise<
     }));
   if (resumed && checkpoint) await resumed.resume(checkpoint.state.step);
 
-  const paradigm = paradigms[options.paradigm as ParadigmName];
+  const paradigm = paradigms[options.paradigm];
   const lesson = paradigm.lesson(dataset.train);
   const setup: Setup = { gpu, dataset, lesson, model, options, folder, line };
   for (const note of dataset.notes) line.print(`  ${note}`);
@@ -114,7 +118,7 @@ function createLearner({ gpu, dataset, model, options, line }: Setup): Promise<L
     {
       model,
       modelOptions: modelOptions(options, classes.length),
-      paradigm: paradigms[options.paradigm as ParadigmName],
+      paradigm: paradigms[options.paradigm],
       optimizer: optimizerOptions(options),
       ema: options.ema,
       batch: options.batch,
@@ -196,14 +200,13 @@ class Training {
     const evaluator = await predictor(dataset.validation);
     const evaluate = async (faces: FaceSet, what: string) => {
       const probabilities = await evaluator.predict(faces, (done) => line.update({ what, done, total: faces.count }));
-      return judge(faces, probabilities);
+      return { probabilities, evaluation: judge(faces, probabilities) };
     };
 
-    let validation: Evaluation | undefined;
     while (standing.step < this.totalSteps) {
       await this.epoch();
       const trainLoss = standing.lossSum / (standing.step - standing.epoch * this.stepsPerEpoch);
-      validation = await evaluate(dataset.validation, 'validation');
+      const { evaluation: validation } = await evaluate(dataset.validation, 'validation');
       this.clock();
       const epoch = standing.epoch + 1;
       const improved = validation.accuracy > standing.best.accuracy;
@@ -229,12 +232,12 @@ class Training {
 
     const best = await loadCheckpoint(folder.existingCheckpoint('best'));
     learner.write(best);
-    validation = await evaluate(dataset.validation, 'validation');
-    const test = await evaluate(dataset.test, 'test');
+    const { evaluation: validation } = await evaluate(dataset.validation, 'validation');
+    const { evaluation: test, probabilities: testProbabilities } = await evaluate(dataset.test, 'test');
     line.end();
-    folder.log({ type: 'test', step: standing.step, evaluation: test as never });
+    folder.log({ type: 'test', step: standing.step + 1, evaluation: test as never });
     const { peakBytes, boundBytes } = learner.program.memory;
-    const result = {
+    const record = {
       bestEpoch: standing.best.epoch,
       steps: standing.step,
       seconds: standing.seconds,
@@ -245,8 +248,8 @@ class Training {
     };
     evaluator.destroy();
     learner.destroy();
-    await folder.finish(result as never);
-    return { folder, dataset, test, validation, bestEpoch: standing.best.epoch, seconds: standing.seconds };
+    const { best: { epoch: bestEpoch }, seconds } = standing;
+    return { folder, dataset, test, validation, testProbabilities, bestEpoch, seconds, record: record as never };
   }
 
   private get totalEpochs(): number {
@@ -259,7 +262,7 @@ class Training {
     const { lesson, options, dataset } = setup;
     const { batch, seed } = options;
     const classes = dataset.classes.length;
-    const visit = paradigms[options.paradigm as ParadigmName].visit;
+    const visit = paradigms[options.paradigm].visit;
     const order = permutation(seed, standing.epoch, lesson.faces.length);
     const faces = new Uint32Array(batch);
     const targets = new Float32Array(batch * classes);

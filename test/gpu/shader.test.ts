@@ -23,7 +23,9 @@ suite('shader', (test) => {
   });
 
   test('replaces constants by the declared type', () => {
-    const shaders = library({ 'a.wgsl': 'const N: u32 = 1u;\nconst K: i32 = 2;\nconst S: f32 = 0.5;\nconst B: bool = false;\nconst KEPT = 7u;\n' });
+    const shaders = library({
+      'a.wgsl': 'const N: u32 = 1u;\nconst K: i32 = 2;\nconst S: f32 = 0.5;\nconst B: bool = false;\nconst KEPT = 7u;\n',
+    });
     const { text, label } = shaders.load('a', { N: 32, K: -3, S: 1e-7, B: true });
     assert.is(text, 'const N: u32 = 32u;\nconst K: i32 = -3i;\nconst S: f32 = 1e-7f;\nconst B: bool = true;\nconst KEPT = 7u;\n');
     assert.is(label, 'a[B=1,K=-3,N=32,S=1e-7]');

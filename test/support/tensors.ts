@@ -61,7 +61,7 @@ async function prepare(gpu: Gpu, given: TestInputs, build: Build, { outputGradie
     }
   }
   const program = await Program.compile(gpu, tape, { keep: [...Object.values(outputs), ...Object.values(gradients)] });
-  for (const [name, { data }] of Object.entries(given)) program.write(inputs[name]!, data);
+  for (const [name, { data }] of Object.entries(given)) program.write(inputs[name], data);
   const state = new Uint32Array(tape.step.size);
   state[0] = seed;
   state[1] = step;
@@ -92,8 +92,8 @@ export function assertClose(actual: ArrayLike<number>, expected: ArrayLike<numbe
   let worst = -1;
   let worstExcess = 0;
   for (let i = 0; i < expected.length; i++) {
-    const a = actual[i]!;
-    const e = expected[i]!;
+    const a = actual[i];
+    const e = expected[i];
     const equal = Object.is(a, e) || a === e || (Number.isNaN(a) && Number.isNaN(e));
     const finite = Number.isFinite(a) && Number.isFinite(e);
     const excess = equal ? 0 : finite ? Math.abs(a - e) / (absolute + relative * Math.abs(e)) : Number.POSITIVE_INFINITY;
@@ -129,32 +129,32 @@ export async function checkGradients(gpu: Gpu, given: TestInputs, build: Build, 
     const contracted = async () => {
       program.run();
       const values = await program.read(output);
-      return outputGradient.reduce((sum, gradient, i) => sum + values[i]! * gradient, 0);
+      return outputGradient.reduce((sum, gradient, i) => sum + values[i] * gradient, 0);
     };
     program.run();
     const analytic = (await readAll(program, gradients)) as Record<string, Float32Array>;
     let checked = 0;
     for (const [name, gradient] of Object.entries(analytic)) {
-      const data = given[name]!.data as Float32Array;
+      const data = given[name].data as Float32Array;
       const scale = Math.sqrt(gradient.reduce((sum, value) => sum + value * value, 0) / gradient.length);
       const picks = new Set(Float32Array.from(randomArray([samples], 7), (value) => Math.floor(((value + 1) / 2) * data.length)));
       for (const index of picks) {
         if (index >= data.length || skip?.(name, index)) continue;
         const moved = data.slice();
-        moved[index] = data[index]! + epsilon;
-        const width = moved[index]! - data[index]!;
-        program.write(inputs[name]!, moved);
+        moved[index] = data[index] + epsilon;
+        const width = moved[index] - data[index];
+        program.write(inputs[name], moved);
         const above = await contracted();
-        moved[index] = data[index]! - epsilon;
-        program.write(inputs[name]!, moved);
+        moved[index] = data[index] - epsilon;
+        program.write(inputs[name], moved);
         const below = await contracted();
-        const numeric = (above - below) / (width + data[index]! - moved[index]!);
-        const value = gradient[index]!;
+        const numeric = (above - below) / (width + data[index] - moved[index]);
+        const value = gradient[index];
         const error = Math.abs(numeric - value) / Math.max(scale, Math.abs(value), 1e-6);
         if (!(error <= tolerance)) throw new Error(`gradient of ${name}[${index}] is ${value}, central difference ${numeric} (error ${error.toPrecision(3)} > ${tolerance})`);
         checked++;
       }
-      program.write(inputs[name]!, data);
+      program.write(inputs[name], data);
     }
     if (checked === 0) throw new Error('no gradient was checked');
   } finally {

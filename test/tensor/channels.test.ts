@@ -1,9 +1,9 @@
 import { ShapeError } from '#src/errors.js';
-import { divideRows, resizeChannels, secondStage } from '#src/tensor/ops/channels.js';
+import { divideRows, resizeChannels } from '#src/tensor/ops/channels.js';
 import { Tape } from '#src/tensor/tape.js';
 import { assert, gpuSuite, rejects } from '../support/suite.js';
 import { assertClose, checkGradients, randomArray, runOp } from '../support/tensors.js';
-import { narrowGpu } from './narrow-gpu.js';
+import { disguise } from './disguise.js';
 
 function resized(data: Float32Array, from: number, to: number): Float32Array {
   return Float32Array.from({ length: (data.length / from) * to }, (_, i) =>
@@ -37,7 +37,7 @@ gpuSuite('channels', (test) => {
 
   test('dispatches of two dimensions, and gradients by finite differences', async (gpu) => {
     const input = { shape: [997, 11], data: randomArray([997, 11], 1), differentiable: true };
-    const { outputs } = await runOp(narrowGpu(gpu, 4), { input }, (tape, given) => resizeChannels(tape, given.input, 12));
+    const { outputs } = await runOp(disguise(gpu, { groups: 4 }), { input }, (tape, given) => resizeChannels(tape, given.input, 12));
     assert.equal(outputs.output, resized(input.data, 11, 12));
     await checkGradients(gpu, { input: { shape: [3, 5], data: randomArray([3, 5], 1), differentiable: true } }, (tape, given) =>
       resizeChannels(tape, given.input, 4),
@@ -50,16 +50,21 @@ gpuSuite('channels', (test) => {
     await rejects(() => resizeChannels(tape, tape.tensor('input', []), 4), ShapeError, 'resizeChannels of []');
   });
 
-  test('divides any rows into chunks of which none is empty', async (gpu) => {
-    const tape = new Tape(gpu);
-    for (const rows of [1, 15, 16, 17, 255, 4097, 147_456, 600_011]) {
-      for (const channels of [4, 32, 100, 512]) {
-        const { columns, chunks, rowsPerChunk, groups } = divideRows(tape.tensor('input', [rows, channels]));
-        assert.ok((chunks - 1) * rowsPerChunk < rows && rows <= chunks * rowsPerChunk, `${rows} rows, ${chunks} chunks of ${rowsPerChunk}`);
-        assert.ok((groups - 1) * 64 < chunks * columns && chunks * columns <= groups * 64);
-        const second = secondStage(channels, chunks);
-        assert.ok(Number.isInteger(Math.log2(second.lanes)) && second.lanes <= 64 && second.lanes >= 1);
-        assert.ok((64 / second.lanes) * second.groups >= channels);
+  test('divides any rows into chunks of which none is empty, and covers them all', async (gpu) => {
+    for (const isFallback of [true, false]) {
+      const tape = new Tape(disguise(gpu, { isFallback }));
+      for (const rows of [1, 15, 16, 17, 255, 4097, 147_456, 600_011]) {
+        for (const channels of [4, 32, 100, 512]) {
+          const division = divideRows(tape, tape.tensor('input', [rows, channels]));
+          const { columns, chunks, rowsPerChunk, chunkGroups, lanes, channelGroups, rowsPerThread, rowGroups } = division;
+          assert.ok(
+            (chunks - 1) * rowsPerChunk < rows && rows <= chunks * rowsPerChunk,
+            `${rows} rows, ${chunks} chunks of ${rowsPerChunk}`,
+          );
+          assert.ok((chunkGroups - 1) * 64 < chunks * columns && chunks * columns <= chunkGroups * 64);
+          assert.ok((channelGroups - 1) * 64 < channels * lanes && channels * lanes <= channelGroups * 64);
+          assert.ok(rowGroups * 64 * rowsPerThread >= rows * columns);
+        }
       }
     }
   });

@@ -12,8 +12,9 @@ export interface FaceExtent {
 }
 
 /**
- * How differently a face may be seen each time. A face is mirrored, scaled, skewed, rotated (in this order, about its centre) and shifted; what is beyond its
- * border is its reflection. Each amount is uniform between the extremes given here, independently for each axis, face and epoch.
+ * How differently a face may be seen each time. A face is mirrored, scaled, skewed, rotated (in this order, about its centre) and
+ * shifted; what is beyond its border is its reflection. Each amount is uniform between the extremes given here, independently for
+ * each axis, face and epoch.
  */
 export interface Augmentation {
   /** Probability of a mirror image. */
@@ -27,8 +28,8 @@ export interface Augmentation {
   /** Largest skew along either axis: pixels along it per pixel across. */
   skew: number;
   /**
-   * Random erasing (Zhong et al. 2020, algorithm 1, but filled with the mean): probability, and least and most area as shares of the output's.
-   * Aspect ratios are from 3/10 to 10/3.
+   * Random erasing (Zhong et al. 2020, algorithm 1, but filled with the mean): probability, and least and most area as shares of
+   * the output's. Aspect ratios are from 3/10 to 10/3.
    */
   erasing: { probability: number; least: number; most: number };
   /** Largest change of all pixels, as a share of their range 0…255. */
@@ -38,7 +39,7 @@ export interface Augmentation {
 }
 
 export const AUGMENTATIONS = {
-  /** That of FER+ (microsoft/FERPlus, img_util.py); the scale there is uniform on either side of 1. */
+  /** That of FER+ (microsoft/FERPlus, img_util.py). */
   ferplus: {
     flip: 0.5,
     shift: 0.08,
@@ -81,8 +82,9 @@ const MOST_PARTS = 4;
 
 /**
  * Records the gathering of a batch, f32 [B, height, width, channels], from faces resident on the device, and their augmentation.
- * Grey becomes RGB by repetition, RGB grey by luma. What a face looks like depends on seed and epoch of the tape's step, on the face's index, and on how many
- * uses of randomness the tape recorded before, so that two views of one batch differ. An index beyond the faces gives NaN.
+ * Grey becomes RGB by repetition, RGB grey by luma. What a face looks like depends on seed and epoch of the tape's step, on the
+ * face's index, and on how many uses of randomness the tape recorded before, so that two views of one batch differ. An index
+ * beyond the faces gives NaN.
  * @param faces u32 words of bytes [count, height, width, channels], or up to four parts of them (see `residentFaces`)
  * @param indices u32 [B]
  * @throws ShapeError when words and extents contradict each other, or channels are neither 1 nor 3
@@ -101,7 +103,9 @@ export function gatherFaces(tape: Tape, faces: Tensor | readonly Tensor[], indic
   if (each && (normalise.statistics.shape.length !== 2 || normalise.statistics.shape[1] !== 2)) {
     throw new ShapeError(`gatherFaces: statistics [${normalise.statistics.shape}]`, 'Give mean and deviation of each face, [count, 2].');
   }
-  const statistics = each ? normalise.statistics : tape.constant('faces.statistics', [1, 2], Float32Array.of(normalise.mean, normalise.deviation));
+  const statistics = each
+    ? normalise.statistics
+    : tape.constant('faces.statistics', [1, 2], Float32Array.of(normalise.mean, normalise.deviation));
   const output = tape.tensor('faces', [batch, extent.height, extent.width, extent.channels]);
   tape.launch('faces_gather', {
     constants: { AUGMENT: augment !== undefined, SOURCE_CHANNELS: source.channels, OUTPUT_CHANNELS: extent.channels, PARTS: parts.length },
@@ -148,15 +152,24 @@ function augmentParams(augment: Augmentation | undefined, tape: Tape): Record<st
 }
 
 /**
- * Writes 8-bit faces to the device, where they stay: one tensor of words, or as many as the adapter's limit on a binding makes necessary. The caller frees them.
+ * Writes 8-bit faces to the device, where they stay: one tensor of words, or as many as the adapter's limit on a binding makes
+ * necessary. The caller frees them.
  * @param pixels bytes [count, height, width, channels]
  * @param limitBytes most that one tensor may hold, the adapter's own limit if absent
  * @throws DeviceError when four tensors do not hold them, ShapeError when the bytes are no whole number of faces
  */
-export function residentFaces(gpu: Gpu, pixels: Uint8Array, extent: FaceExtent, limitBytes = gpu.limits.maxStorageBufferBindingSize): Tensor[] {
+export function residentFaces(
+  gpu: Gpu,
+  pixels: Uint8Array,
+  extent: FaceExtent,
+  limitBytes = gpu.limits.maxStorageBufferBindingSize,
+): Tensor[] {
   const faceBytes = sizeOf([extent.height, extent.width, extent.channels]);
   if (pixels.length === 0 || pixels.length % faceBytes !== 0) {
-    throw new ShapeError(`faces: ${pixels.length} bytes of ${extent.height}x${extent.width}x${extent.channels} pixels`, 'Give whole faces, at least one.');
+    throw new ShapeError(
+      `faces: ${pixels.length} bytes of ${extent.height}x${extent.width}x${extent.channels} pixels`,
+      'Give whole faces, at least one.',
+    );
   }
   // Four faces at a time are a whole number of words, whatever their extent.
   const partBytes = Math.floor(limitBytes / (4 * faceBytes)) * 4 * faceBytes;
@@ -179,8 +192,8 @@ export function residentFaces(gpu: Gpu, pixels: Uint8Array, extent: FaceExtent, 
 }
 
 /**
- * Mean and deviation of each face's pixels in 0…1, [count, 2], for normalising faces one by one. The deviation of a face without contrast is taken as one grey level,
- * so that it becomes zeros.
+ * Mean and deviation of each face's pixels in 0…1, [count, 2], for normalising faces one by one. The deviation of a face without
+ * contrast is taken as one grey level, so that it becomes zeros.
  */
 export function faceStatistics(pixels: Uint8Array, count: number): Float32Array {
   const statistics = new Float32Array(count * 2);
@@ -205,7 +218,9 @@ function facesPerPart(parts: readonly Tensor[], source: FaceExtent): number[] {
   const faceBytes = source.height * source.width * source.channels;
   const sizes = parts.map((part) => Math.floor(part.bytes / faceBytes));
   const [first = 0] = sizes;
-  const regular = parts.slice(0, -1).every((part, i) => part.bytes % faceBytes === 0 && sizes[i] === first) && sizes.every((size) => size > 0 && size <= first);
+  const regular =
+    parts.slice(0, -1).every((part, i) => part.bytes % faceBytes === 0 && sizes[i] === first) &&
+    sizes.every((size) => size > 0 && size <= first);
   if (parts.length < 1 || parts.length > MOST_PARTS || !regular || parts.some((part) => part.dtype !== 'u32')) {
     throw new ShapeError(
       `gatherFaces: faces ${parts.map((part) => `${part.dtype} [${part.shape}]`).join(', ')} of ${faceBytes} bytes each`,

@@ -6,9 +6,9 @@ import {
   copyChannels,
   divideRows,
   launchAffineBackward,
+  type RowDivision,
   requireChannelVectors,
   resizeChannels,
-  secondStage,
   wholeQuads,
 } from './channels.js';
 
@@ -30,9 +30,6 @@ export interface BatchNormOptions {
   momentum?: number;
 }
 
-const THREADS_PER_GROUP = 64;
-const ROWS_PER_THREAD = 16;
-
 /**
  * Batch normalisation over all axes but the last (Ioffe & Szegedy 2015, algorithms 1 and 2), with residual and activation:
  * act((x − mean) / √(variance + ε) · scale + shift + residual), [..., C] → [..., C].
@@ -53,21 +50,21 @@ export function batchNorm(tape: Tape, input: Tensor, state: BatchNormState, opti
   }
   if (channelsOf(input) % 4 !== 0) return batchNormOfAnyChannels(tape, input, state, options);
 
-  const { columns, rows, chunks, rowsPerChunk, groups } = divideRows(input);
+  const division = divideRows(tape, input);
+  const { columns, rows, chunks, rowsPerChunk, rowsPerThread } = division;
   if (tape.training && rows < 2) {
     throw new ShapeError(
       `batchNorm of [${input.shape}] in training`,
       'One row has no variance: use a larger batch, or drop the last incomplete one.',
     );
   }
-  const { mean, variance } = tape.training ? batchMoments(tape, input, state, momentum) : { mean: runningMean, variance: runningVariance };
+  const { mean, variance } = tape.training
+    ? batchMoments(tape, input, division, state, momentum)
+    : { mean: runningMean, variance: runningVariance };
 
   const relu = activation === 'relu';
   const output = tape.tensor('batch_norm', input.shape);
-  const apply = {
-    params: { columns, rows, rows_per_thread: ROWS_PER_THREAD, epsilon },
-    groups: Math.ceil((columns * Math.ceil(rows / ROWS_PER_THREAD)) / THREADS_PER_GROUP),
-  };
+  const apply = { params: { columns, rows, rows_per_thread: rowsPerThread, epsilon }, groups: division.rowGroups };
   tape.launch('batch_norm_forward', {
     ...apply,
     constants: { RELU: relu, RESIDUAL: residual !== undefined },
@@ -101,9 +98,9 @@ export function batchNorm(tape: Tape, input: Tensor, state: BatchNormState, opti
           masked_gradient: masked,
           partials,
         },
-        groups,
+        groups: division.chunkGroups,
       });
-      launchAffineBackward(tape, partials, scaleGradient, shiftGradient);
+      launchAffineBackward(tape, division, partials, scaleGradient, shiftGradient);
 
       let inputGradient: Tensor | undefined;
       if (input.differentiable) {
@@ -126,23 +123,24 @@ export function batchNorm(tape: Tape, input: Tensor, state: BatchNormState, opti
 function batchMoments(
   tape: Tape,
   input: Tensor,
+  division: RowDivision,
   { runningMean, runningVariance }: BatchNormState,
   momentum: number,
 ): { mean: Tensor; variance: Tensor } {
-  const { columns, rows, chunks, rowsPerChunk, groups } = divideRows(input);
+  const { columns, rows, chunks, rowsPerChunk, lanes } = division;
   const channels = columns * 4;
   const partials = tape.tensor('batch_norm.partials', [chunks, 2, channels]);
   tape.launch('batch_norm_statistics', {
     params: { columns, rows, rows_per_chunk: rowsPerChunk, chunks },
     tensors: { input, partials },
-    groups,
+    groups: division.chunkGroups,
   });
   const moments = { mean: tape.tensor('batch_norm.mean', [channels]), variance: tape.tensor('batch_norm.variance', [channels]) };
-  const second = secondStage(channels, chunks);
   tape.launch('batch_norm_moments', {
-    params: { channels, rows, rows_per_chunk: rowsPerChunk, chunks, lanes: second.lanes, momentum },
+    constants: { LANES: lanes },
+    params: { channels, rows, rows_per_chunk: rowsPerChunk, chunks, momentum },
     tensors: { partials, ...moments, running_mean: runningMean, running_variance: runningVariance },
-    groups: second.groups,
+    groups: division.channelGroups,
   });
   return moments;
 }

@@ -7,11 +7,12 @@ const THREADS_PER_GROUP = 64;
 const RESIZED_PER_GROUP = 1024;
 /** Rows that a thread walks at least, where there are enough of them: below, its start costs as much as its work. */
 const LEAST_ROWS = 16;
-/** Threads that keep any adapter busy; more would only make the second stage longer. */
-const MOST_THREADS = 16384;
-/** Chunks that a thread of a second stage adds up before more threads share the channel. */
-const CHUNKS_PER_LANE = 8;
-const MOST_LANES = 64;
+/**
+ * How kernels over channels divide their rows. `threads` of a first stage keep the adapter busy (more would only lengthen the second), `lanes` of
+ * them share a channel in the second stage; `rowsPerThread` go to a thread that only applies what was found. Software adapters have few
+ * cores, and threads and barriers cost them more than longer loops.
+ */
+const DIVISION = { software: { threads: 4096, lanes: 1, rowsPerThread: 32 }, gpu: { threads: 32768, lanes: 32, rowsPerThread: 8 } };
 
 /** Length of the last axis. */
 export function channelsOf(tensor: Tensor): number {
@@ -58,38 +59,54 @@ export function overWholeQuads(tape: Tape, input: Tensor, operator: (input: Tens
   return resizeChannels(tape, operator(resizeChannels(tape, input, wholeQuads(channels))), channels);
 }
 
-/** How a two-stage sum per channel divides its rows: `chunks` of `rowsPerChunk`, none empty, each walked by one thread per four channels. */
-export interface RowChunks {
+/** Work over [rows, 4 * columns] in which a thread owns four channels of some rows. */
+export interface RowDivision {
   columns: number;
   rows: number;
+  /** First stage of a sum over the rows: `chunks` of `rowsPerChunk`, none empty, and the workgroups. */
   chunks: number;
   rowsPerChunk: number;
-  /** Workgroups of the first stage. */
-  groups: number;
+  chunkGroups: number;
+  /** Second stage: threads per channel, and workgroups. */
+  lanes: number;
+  channelGroups: number;
+  /** Element by element: rows of a thread, and workgroups. */
+  rowsPerThread: number;
+  rowGroups: number;
 }
 
-export function divideRows(input: Tensor): RowChunks {
+export function divideRows(tape: Tape, input: Tensor): RowDivision {
+  const { threads, lanes, rowsPerThread } = DIVISION[tape.gpu.adapter.isFallback ? 'software' : 'gpu'];
   const columns = channelsOf(input) / 4;
   const rows = sizeOf(input.shape.slice(0, -1));
-  const rowsPerChunk = Math.max(LEAST_ROWS, Math.ceil((rows * columns) / MOST_THREADS));
+  const rowsPerChunk = Math.max(LEAST_ROWS, Math.ceil((rows * columns) / threads));
   const chunks = Math.ceil(rows / rowsPerChunk);
-  return { columns, rows, chunks, rowsPerChunk, groups: Math.ceil((columns * chunks) / THREADS_PER_GROUP) };
-}
-
-/** Threads per channel (a power of two) and workgroups of the second stage of a sum over chunks. */
-export function secondStage(channels: number, chunks: number): { lanes: number; groups: number } {
-  const lanes = 2 ** Math.ceil(Math.log2(Math.min(MOST_LANES, Math.max(1, chunks / CHUNKS_PER_LANE))));
-  return { lanes, groups: Math.ceil((channels * lanes) / THREADS_PER_GROUP) };
+  return {
+    columns,
+    rows,
+    chunks,
+    rowsPerChunk,
+    chunkGroups: Math.ceil((columns * chunks) / THREADS_PER_GROUP),
+    lanes,
+    channelGroups: Math.ceil((columns * 4 * lanes) / THREADS_PER_GROUP),
+    rowsPerThread,
+    rowGroups: Math.ceil((columns * Math.ceil(rows / rowsPerThread)) / THREADS_PER_GROUP),
+  };
 }
 
 /** Launches the second stage of the gradients of a normalisation's scale and shift. `partials`: [chunks, 2, C]. */
-export function launchAffineBackward(tape: Tape, partials: Tensor, scaleGradient: Tensor, shiftGradient: Tensor): void {
-  const [chunks, , channels] = partials.shape as [number, number, number];
-  const { lanes, groups } = secondStage(channels, chunks);
+export function launchAffineBackward(
+  tape: Tape,
+  { columns, chunks, lanes, channelGroups }: RowDivision,
+  partials: Tensor,
+  scaleGradient: Tensor,
+  shiftGradient: Tensor,
+): void {
   tape.launch('affine_backward', {
-    params: { channels, chunks, lanes },
+    constants: { LANES: lanes },
+    params: { channels: columns * 4, chunks },
     tensors: { partials, scale_gradient: scaleGradient, shift_gradient: shiftGradient },
-    groups,
+    groups: channelGroups,
   });
 }
 

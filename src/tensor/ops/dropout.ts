@@ -9,10 +9,12 @@ import { launchElementwise } from './elementwise.js';
  * @throws ShapeError unless 0 ≤ rate < 1
  */
 export function dropout(tape: Tape, input: Tensor, rate: number, stream?: number): Tensor {
-  if (!(rate >= 0 && rate < 1)) throw new ShapeError(`dropout of a share of ${rate}`, 'The share of dropped elements is at least 0 and below 1.');
+  if (!(rate >= 0 && rate < 1))
+    throw new ShapeError(`dropout of a share of ${rate}`, 'The share of dropped elements is at least 0 and below 1.');
   if (!tape.training || rate === 0) return input;
   const params = { stream: stream ?? tape.nextStream(), rate, scale: 1 / (1 - rate) };
-  const launch = (from: Tensor, to: Tensor) => launchElementwise(tape, 'dropout', to, { step: tape.step, input: from, output: to }, { params });
+  const launch = (from: Tensor, to: Tensor) =>
+    launchElementwise(tape, 'dropout', to, { step: tape.step, input: from, output: to }, { params });
   const output = tape.tensor('dropout', input.shape);
   launch(input, output);
   return tape.record({

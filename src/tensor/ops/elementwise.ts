@@ -13,5 +13,10 @@ export function launchElementwise(
   { params, constants }: Pick<LaunchSpec, 'params' | 'constants'> = {},
 ): void {
   const size = written.size;
-  tape.launch(shader, { params: { size, ...params }, tensors, groups: Math.ceil(size / ELEMENTS_PER_GROUP), ...(constants && { constants }) });
+  tape.launch(shader, {
+    params: { size, ...params },
+    tensors,
+    groups: Math.ceil(size / ELEMENTS_PER_GROUP),
+    ...(constants && { constants }),
+  });
 }

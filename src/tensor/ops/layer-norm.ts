@@ -2,13 +2,8 @@ import type { Tape } from '../tape.js';
 import type { Tensor } from '../tensor.js';
 import { channelsOf, divideRows, launchAffineBackward, requireChannelVectors, resizeChannels, wholeQuads } from './channels.js';
 
-export interface LayerNormOptions {
-  epsilon?: number;
-  /** Threads that share a row, a power of two up to 64; by default what suits the adapter. */
-  lanes?: number;
-}
-
 const THREADS_PER_GROUP = 64;
+/** Threads that share a row on a GPU; on a software adapter each has its own (see layer_norm_forward.wgsl). */
 const LANES_ON_GPU = 32;
 
 /**
@@ -16,13 +11,13 @@ const LANES_ON_GPU = 32;
  * biased variance, [..., C] → [..., C]; scale and shift [C].
  * @throws ShapeError where shapes do not fit.
  */
-export function layerNorm(tape: Tape, input: Tensor, parameters: { scale: Tensor; shift: Tensor }, options: LayerNormOptions = {}): Tensor {
+export function layerNorm(tape: Tape, input: Tensor, parameters: { scale: Tensor; shift: Tensor }, { epsilon = 1e-5 } = {}): Tensor {
   requireChannelVectors('layerNorm', input, { ...parameters });
   const channels = channelsOf(input);
-  if (channels % 4 === 0) return layerNormOfQuads(tape, input, parameters, channels, options);
+  if (channels % 4 === 0) return layerNormOfQuads(tape, input, parameters, channels, epsilon);
   const widen = (tensor: Tensor) => resizeChannels(tape, tensor, wholeQuads(channels));
   const wide = { scale: widen(parameters.scale), shift: widen(parameters.shift) };
-  return resizeChannels(tape, layerNormOfQuads(tape, widen(input), wide, channels, options), channels);
+  return resizeChannels(tape, layerNormOfQuads(tape, widen(input), wide, channels, epsilon), channels);
 }
 
 /** Of rows padded to a multiple of four, in which only the first `channels` count. */
@@ -31,17 +26,19 @@ function layerNormOfQuads(
   input: Tensor,
   { scale, shift }: { scale: Tensor; shift: Tensor },
   channels: number,
-  { epsilon = 1e-5, lanes = tape.gpu.adapter.isFallback ? 1 : LANES_ON_GPU }: LayerNormOptions,
+  epsilon: number,
 ): Tensor {
-  const division = divideRows(input);
+  const division = divideRows(tape, input);
   const { columns, rows } = division;
   const output = tape.tensor('layer_norm', input.shape);
   const statistics = tape.tensor('layer_norm.statistics', [rows, 2]);
-  const perRow = { constants: { LANES: lanes }, groups: Math.ceil((rows * lanes) / THREADS_PER_GROUP) };
+  const lanes = tape.gpu.adapter.isFallback ? 1 : LANES_ON_GPU;
+  const groups = Math.ceil((rows * lanes) / THREADS_PER_GROUP);
   tape.launch('layer_norm_forward', {
-    ...perRow,
+    constants: { LANES: lanes, PADDED: channels % 4 !== 0 },
     params: { columns, channels, rows, epsilon },
     tensors: { input, scale, shift, output, statistics },
+    groups,
   });
 
   return tape.record({
@@ -53,22 +50,23 @@ function layerNormOfQuads(
       if (input.differentiable) {
         inputGradient = tape.gradientTarget(input);
         tape.launch('layer_norm_backward_input', {
-          ...perRow,
+          constants: { LANES: lanes },
           params: { columns, channels, rows },
           tensors: { input, output_gradient: outputGradient, scale, statistics, input_gradient: inputGradient },
+          groups,
         });
       }
       if (!scale.differentiable && !shift.differentiable) return [inputGradient, undefined, undefined];
-      const { chunks, rowsPerChunk, groups } = division;
+      const { chunks, rowsPerChunk } = division;
       const partials = tape.tensor('layer_norm.partials', [chunks, 2, columns * 4]);
       tape.launch('layer_norm_backward_sums', {
         params: { columns, rows, rows_per_chunk: rowsPerChunk, chunks },
         tensors: { input, output_gradient: outputGradient, statistics, partials },
-        groups,
+        groups: division.chunkGroups,
       });
       const scaleGradient = tape.gradientTarget(scale);
       const shiftGradient = tape.gradientTarget(shift);
-      launchAffineBackward(tape, partials, scaleGradient, shiftGradient);
+      launchAffineBackward(tape, division, partials, scaleGradient, shiftGradient);
       return [inputGradient, scaleGradient, shiftGradient];
     },
   });

@@ -17,7 +17,7 @@ export interface PoolOptions {
 
 const THREADS_PER_GROUP = 64;
 /** Neighbouring cells along x that one thread walks. */
-const RUN = 8;
+const RUN = 16;
 /** The place of a maximum in its window is kept in a byte. */
 const MOST_PLACES = 256;
 

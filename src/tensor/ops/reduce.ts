@@ -101,7 +101,12 @@ function weightedSum(tape: Tape, name: string, input: Tensor, options: ReduceOpt
 }
 
 function launchFold(tape: Tape, input: Tensor, output: Tensor, stage: Stage, { maximum = false, factor = 1 }): void {
-  tape.launch('fold', { constants: { MAXIMUM: maximum }, params: { ...stage, factor }, tensors: { input, output }, groups: groupsOf(stage) });
+  tape.launch('fold', {
+    constants: { MAXIMUM: maximum },
+    params: { ...stage, factor },
+    tensors: { input, output },
+    groups: groupsOf(stage),
+  });
 }
 
 function groupsOf({ rows, width }: Stage): number {

@@ -1,0 +1,126 @@
+// Convolution of one group whose input has few channels (grey or coloured pixels), of any count; the formula and layouts of conv2d_forward.wgsl.
+//
+// The same outer products, but taking one channel of one tap at a time: a lane loads single numbers of the input.
+enable subgroups;
+
+// #include "lib/rectify.wgsl"
+
+const SUBGROUP: u32 = 8u; // lanes of a subgroup, the same for every launch on the adapter
+const ROWS: u32 = 24u; // a multiple of SUBGROUP
+
+struct Params {
+  batch: u32,
+  height: u32,
+  width: u32,
+  channels: u32,
+  output_height: u32,
+  output_width: u32,
+  columns: u32,
+  kernel_y: u32,
+  kernel_x: u32,
+  stride_y: u32,
+  stride_x: u32,
+  pad_top: u32,
+  pad_left: u32,
+  dilation_y: u32,
+  dilation_x: u32,
+  groups: u32, // workgroups with work: row tiles · column tiles
+  has_bias: u32,
+  has_residual: u32,
+  relu: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> input: array<f32>;
+@group(0) @binding(2) var<storage, read> weight: array<vec4f>;
+@group(0) @binding(3) var<storage, read> bias: array<vec4f>;
+@group(0) @binding(4) var<storage, read> residual: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> output: array<vec4f>;
+
+const LANE_ROWS = ROWS / SUBGROUP; // pixels that a lane loads
+
+@compute @workgroup_size(SUBGROUP)
+fn main(
+  @builtin(workgroup_id) workgroup_id: vec3u,
+  @builtin(num_workgroups) num_workgroups: vec3u,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  let group = workgroup_id.x + workgroup_id.y * num_workgroups.x;
+  if (group >= params.groups) {
+    return;
+  }
+  let height = params.height;
+  let width = params.width;
+  let channels = params.channels;
+  let column_quads = params.columns / 4u;
+  let kernel_y = params.kernel_y;
+  let kernel_x = params.kernel_x;
+  let dilation_y = params.dilation_y;
+  let dilation_x = params.dilation_x;
+  let rows = params.batch * params.output_height * params.output_width;
+  let column_tiles = (column_quads + SUBGROUP - 1u) / SUBGROUP;
+  let row0 = group / column_tiles * ROWS;
+  let quad = group % column_tiles * SUBGROUP + lane; // this lane's four output channels
+  var weight_at = min(quad, column_quads - 1u);
+
+  // Of the pixels that this lane loads: the image, and the place of the kernel's first tap. Negative places wrap round and fail the comparison below.
+  var image: array<u32, LANE_ROWS>;
+  var top: array<u32, LANE_ROWS>;
+  var left: array<u32, LANE_ROWS>;
+  for (var j = 0u; j < LANE_ROWS; j++) { // unroll
+    let row = min(row0 + j * SUBGROUP + lane, rows - 1u);
+    let line = row / params.output_width;
+    image[j] = line / params.output_height * height;
+    top[j] = line % params.output_height * params.stride_y - params.pad_top;
+    left[j] = row % params.output_width * params.stride_x - params.pad_left;
+  }
+
+  var sum: array<vec4f, ROWS>;
+  for (var ky = 0u; ky < kernel_y; ky++) {
+    for (var kx = 0u; kx < kernel_x; kx++) {
+      var at: array<u32, LANE_ROWS>;
+      var inside: array<bool, LANE_ROWS>;
+      for (var j = 0u; j < LANE_ROWS; j++) { // unroll
+        let y = top[j] + ky * dilation_y;
+        let x = left[j] + kx * dilation_x;
+        inside[j] = y < height && x < width;
+        at[j] = select(0u, ((image[j] + y) * width + x) * channels, inside[j]);
+      }
+      for (var channel = 0u; channel < channels; channel++) {
+        var values: array<f32, LANE_ROWS>;
+        for (var j = 0u; j < LANE_ROWS; j++) { // unroll
+          values[j] = select(0.0, input[at[j] + channel], inside[j]);
+        }
+        let weights = weight[weight_at];
+        weight_at += column_quads;
+        for (var row = 0u; row < ROWS; row++) { // unroll
+          sum[row] += subgroupShuffle(values[row / SUBGROUP], row % SUBGROUP) * weights;
+        }
+      }
+    }
+  }
+
+  if (quad >= column_quads) {
+    return;
+  }
+  let has_residual = params.has_residual != 0u;
+  let relu = params.relu != 0u;
+  var offset = vec4f();
+  if (params.has_bias != 0u) {
+    offset = bias[quad];
+  }
+  // A copy with a running index: written out, the stores would double the time that a driver takes to compile.
+  var tile: array<vec4f, ROWS>;
+  for (var row = 0u; row < ROWS; row++) { // unroll
+    tile[row] = sum[row];
+  }
+  let row_end = min(row0 + ROWS, rows);
+  for (var row = row0; row < row_end; row++) {
+    let output_at = row * column_quads + quad;
+    var value = tile[row - row0] + offset;
+    if (has_residual) {
+      value += residual[output_at];
+    }
+    output[output_at] = select(value, rectify(value), relu);
+  }
+}

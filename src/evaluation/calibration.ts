@@ -1,0 +1,53 @@
+import { NO_LABEL } from '../faces/face-set.js';
+import { plurality } from '../labels/votes.js';
+import { SMALLEST_PROBABILITY } from './agreement.js';
+
+/** Labelled faces whose confidence, the largest of their probabilities, lies in (from, to]. The means are null in an empty bin. */
+export interface ReliabilityBin {
+  from: number;
+  to: number;
+  count: number;
+  /** Mean confidence of the bin's faces. */
+  confidence: number | null;
+  /** Share of the bin's faces whose most probable class is their label. */
+  accuracy: number | null;
+}
+
+/** Bins of equal width over the confidence of the labelled faces, after Guo et al. 2017, section 2. */
+export function reliabilityBins(probabilities: readonly ArrayLike<number>[], labels: ArrayLike<number>, binCount = 15): ReliabilityBin[] {
+  const bins = Array.from({ length: binCount }, () => ({ count: 0, confidence: 0, correct: 0 }));
+  probabilities.forEach((row, face) => {
+    if (labels[face] === NO_LABEL) return;
+    const predicted = plurality(row);
+    const confidence = Math.min(row[predicted], 1); // a float32 softmax may exceed 1 by a rounding
+    const bin = bins[Math.max(Math.ceil(confidence * binCount) - 1, 0)];
+    bin.count++;
+    bin.confidence += confidence;
+    if (predicted === labels[face]) bin.correct++;
+  });
+  return bins.map(({ count, confidence, correct }, i) => ({
+    from: i / binCount,
+    to: (i + 1) / binCount,
+    count,
+    confidence: count ? confidence / count : null,
+    accuracy: count ? correct / count : null,
+  }));
+}
+
+/** Expected calibration error Σ_bins (n_bin / n) |accuracy − confidence| (Naeini et al. 2015; Guo et al. 2017, eq. 3). */
+export function expectedCalibrationError(bins: readonly ReliabilityBin[]): number {
+  const gap = (bin: ReliabilityBin) => bin.count * Math.abs((bin.accuracy ?? 0) - (bin.confidence ?? 0));
+  return bins.reduce((sum, bin) => sum + gap(bin), 0) / bins.reduce((sum, bin) => sum + bin.count, 0);
+}
+
+/** Brier score of one face, Σ_c (p_c − [c = label])², from 0 to 2 (Brier 1950). */
+export function brierScore(probabilities: ArrayLike<number>, label: number): number {
+  let score = 0;
+  for (let c = 0; c < probabilities.length; c++) score += (probabilities[c] - (c === label ? 1 : 0)) ** 2;
+  return score;
+}
+
+/** −log p of the label in nats, p at least SMALLEST_PROBABILITY. */
+export function negativeLogLikelihood(probabilities: ArrayLike<number>, label: number): number {
+  return -Math.log(Math.max(probabilities[label], SMALLEST_PROBABILITY));
+}

@@ -1,0 +1,88 @@
+/** Entry of `labels` for a face without one. */
+export const NO_LABEL = 255;
+
+/** Faces in memory, as they were read: nothing is left out, whatever a paradigm later makes of the votes. */
+export interface FaceSet {
+  name: string;
+  classes: readonly string[];
+  count: number;
+  height: number;
+  width: number;
+  channels: 1 | 3;
+  /** [count, height, width, channels], 8 bits each. */
+  pixels: Uint8Array;
+  /** The classes first, then what annotators could say beside them, such as 'unknown' and 'NF' (not a face). */
+  voteNames: readonly string[];
+  /** [count, voteNames], counts or shares as found. */
+  votes: Float32Array;
+  /** Where each face came from: a row of a file or a relative path. */
+  ids: readonly string[];
+  /** The dataset's own single label, an index into `classes` or NO_LABEL: [count]. */
+  labels?: Uint8Array;
+  /** The distribution from which reliable annotators would vote, known for generated faces only: [count, classes]. */
+  truth?: Float32Array;
+}
+
+/** What a face is for. Nothing is chosen on the faces of the test split. */
+export type Role = 'train' | 'validation' | 'test';
+
+/** Faces in their three roles. */
+export interface Dataset {
+  name: string;
+  classes: readonly string[];
+  train: FaceSet;
+  validation: FaceSet;
+  test: FaceSet;
+  /** What was carved, left out or noticed, for the log. */
+  notes: string[];
+}
+
+export interface DatasetOptions {
+  /** Decides which faces are carved out, and what generated faces look like. */
+  seed: number;
+  /** Share of the training faces that becomes a split which the dataset does not have, in (0, 1). */
+  validationShare: number;
+  /** Side of the faces in pixels; they are resized where theirs differs. */
+  size: number;
+  /** 1 grey, 3 RGB. */
+  channels: 1 | 3;
+  /** How many faces to generate, all splits together. */
+  count?: number;
+  onProgress?: (done: number, total: number, what: string) => void;
+}
+
+/** The bytes of one face, [height, width, channels], not copied. */
+export function pixelsOf(faces: FaceSet, index: number): Uint8Array {
+  const size = faces.height * faces.width * faces.channels;
+  return faces.pixels.subarray(index * size, (index + 1) * size);
+}
+
+/** The votes of one face, [voteNames], not copied. */
+export function votesOf(faces: FaceSet, index: number): Float32Array {
+  const columns = faces.voteNames.length;
+  return faces.votes.subarray(index * columns, (index + 1) * columns);
+}
+
+/** The faces at `indices`, in that order, copied. */
+export function selectFaces(faces: FaceSet, indices: ArrayLike<number>, name = faces.name): FaceSet {
+  const rows = Array.from(indices);
+  return {
+    ...faces,
+    name,
+    count: rows.length,
+    pixels: selectRows(faces.pixels, rows, faces.height * faces.width * faces.channels),
+    votes: selectRows(faces.votes, rows, faces.voteNames.length),
+    ids: rows.map((row) => faces.ids[row]),
+    ...(faces.labels && { labels: selectRows(faces.labels, rows, 1) }),
+    ...(faces.truth && { truth: selectRows(faces.truth, rows, faces.classes.length) }),
+  };
+}
+
+/** Rows of a row-major table [count, width], in the order of `rows`. */
+function selectRows<T extends Uint8Array | Float32Array>(table: T, rows: readonly number[], width: number): T {
+  const selected = new (table.constructor as new (length: number) => T)(rows.length * width);
+  rows.forEach((row, index) => {
+    selected.set(table.subarray(row * width, (row + 1) * width), index * width);
+  });
+  return selected;
+}

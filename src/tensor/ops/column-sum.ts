@@ -1,0 +1,34 @@
+import type { Tape } from '../tape.js';
+import type { Tensor } from '../tensor.js';
+
+const THREADS_PER_GROUP = 64;
+/** Fewer rows are summed in one launch. */
+const ONE_STAGE_ROWS = 64;
+
+/** Launches the sum of `input`, seen as [rows, columns] of so many columns, over its rows into `output`, seen as [columns]. */
+export function launchColumnSum(tape: Tape, input: Tensor, columns: number, output: Tensor): void {
+  const rows = input.size / columns;
+  if (rows <= ONE_STAGE_ROWS) {
+    launchChunks(tape, input, { rows, columns, rowsPerChunk: rows }, output);
+    return;
+  }
+  // As many chunks as rows in each: both stages are short, and so is the chain of roundings.
+  const rowsPerChunk = Math.ceil(Math.sqrt(rows));
+  const chunks = Math.ceil(rows / rowsPerChunk);
+  const partials = tape.tensor('column_sum.partials', [chunks, columns]);
+  launchChunks(tape, input, { rows, columns, rowsPerChunk }, partials);
+  launchChunks(tape, partials, { rows: chunks, columns, rowsPerChunk: chunks }, output);
+}
+
+function launchChunks(
+  tape: Tape,
+  input: Tensor,
+  { rows, columns, rowsPerChunk }: { rows: number; columns: number; rowsPerChunk: number },
+  output: Tensor,
+): void {
+  tape.launch('column_sum', {
+    params: { rows, columns, rows_per_chunk: rowsPerChunk },
+    tensors: { input, output },
+    groups: Math.ceil((Math.ceil(rows / rowsPerChunk) * columns) / THREADS_PER_GROUP),
+  });
+}

@@ -1,0 +1,258 @@
+import { ShapeError } from '../../errors.js';
+import type { Tape } from '../tape.js';
+import type { Tensor } from '../tensor.js';
+import { launchColumnSum } from './column-sum.js';
+import { launchElementwise } from './elementwise.js';
+import { outerProduct, splitsOf } from './outer-product.js';
+
+export interface Conv2dOptions {
+  /** [Cout], added to every pixel. */
+  bias?: Tensor;
+  /** Along both axes, or [y, x]. Default 1. */
+  stride?: number | [number, number];
+  /** Zero pixels around the image: on all sides, [y, x], or [top, bottom, left, right]. Default 0. */
+  padding?: number | [number, number] | [number, number, number, number];
+  /** Distance of the kernel's taps: along both axes, or [y, x]. Default 1. */
+  dilation?: number | [number, number];
+  /** Input and output channels fall into so many groups, convolved one by one. Default 1. */
+  groups?: number;
+  /** Applied last. Default none. */
+  activation?: 'none' | 'relu';
+  /** Of the output's shape, added before the activation. */
+  residual?: Tensor;
+}
+
+/** All sizes of a convolution, named as the params of its shaders. */
+interface Geometry {
+  batch: number;
+  height: number;
+  width: number;
+  /** Input channels of one group. */
+  channels: number;
+  output_height: number;
+  output_width: number;
+  /** Output channels of all groups. */
+  columns: number;
+  kernel_y: number;
+  kernel_x: number;
+  stride_y: number;
+  stride_x: number;
+  pad_top: number;
+  pad_left: number;
+  dilation_y: number;
+  dilation_x: number;
+  groups: number;
+}
+
+/** Threads of a workgroup of the direct kernels, and the pixels that each thread computes. */
+const DIRECT_THREADS = 64;
+const DIRECT_PIXELS = 4;
+/** Pixels of a weight gradient's sum below which it is not worth dividing. */
+const SHORTEST_SPLIT = 64;
+/** KIND of the rectified linear unit in shaders/lib/activation.wgsl. */
+const RELU = 0;
+
+/**
+ * Convolution (in the sense of deep learning: cross-correlation) of images [N, H, W, Cin] with a weight [kernel y, kernel x, Cin / groups, Cout]:
+ * act(input ∗ weight + bias + residual) → [N, H', W', Cout] with H' = ⌊(H + padding − dilation · (kernel − 1) − 1) / stride⌋ + 1.
+ * @throws ShapeError where shapes do not fit, or the kernel is larger than the padded image.
+ */
+export function conv2d(tape: Tape, input: Tensor, weight: Tensor, options: Conv2dOptions = {}): Tensor {
+  const { bias, residual, activation = 'none' } = options;
+  const geometry = geometryOf(input, weight, options);
+  const outputShape = [geometry.batch, geometry.output_height, geometry.output_width, geometry.columns];
+  if (bias && bias.shape.join() !== String(geometry.columns)) {
+    throw new ShapeError(
+      `conv2d: bias [${bias.shape}] for ${geometry.columns} output channels`,
+      `It has one value per channel: [${geometry.columns}].`,
+    );
+  }
+  if (residual && residual.shape.join() !== outputShape.join()) {
+    throw new ShapeError(
+      `conv2d: residual [${residual.shape}] for an output [${outputShape}]`,
+      'Both are added element by element: give them one shape.',
+    );
+  }
+  const relu = activation === 'relu';
+  const output = tape.tensor('conv2d', outputShape);
+  launchForward(tape, geometry, { input, weight, bias, residual, output }, relu);
+
+  return tape.record({
+    name: 'conv2d',
+    inputs: [input, weight, ...(bias ? [bias] : []), ...(residual ? [residual] : [])],
+    output,
+    gradient(outputGradient) {
+      let gradient = outputGradient;
+      if (relu) {
+        // Under the activation's mask the output's gradient is the residual's, and what the others are made of.
+        gradient = residual?.differentiable ? tape.gradientTarget(residual) : tape.tensor('conv2d.masked', outputShape);
+        const tensors = { input: output, output_gradient: outputGradient, input_gradient: gradient };
+        launchElementwise(tape, 'activation_backward', gradient, tensors, { constants: { KIND: RELU } });
+      }
+      let inputGradient: Tensor | undefined;
+      if (input.differentiable) {
+        inputGradient = tape.gradientTarget(input);
+        launchBackwardInput(tape, geometry, gradient, weight, inputGradient);
+      }
+      let weightGradient: Tensor | undefined;
+      if (weight.differentiable) {
+        weightGradient = tape.gradientTarget(weight);
+        launchBackwardWeight(tape, geometry, input, gradient, weightGradient);
+      }
+      let biasGradient: Tensor | undefined;
+      if (bias?.differentiable) {
+        biasGradient = tape.gradientTarget(bias);
+        launchColumnSum(tape, gradient, geometry.columns, biasGradient);
+      }
+      return [inputGradient, weightGradient, ...(bias ? [biasGradient] : []), ...(residual ? [gradient] : [])];
+    },
+  });
+}
+
+function geometryOf(input: Tensor, weight: Tensor, { stride = 1, padding = 0, dilation = 1, groups = 1 }: Conv2dOptions): Geometry {
+  const fail = (what: string, remedy: string): never => {
+    throw new ShapeError(`conv2d of [${input.shape}] with weight [${weight.shape}]: ${what}`, remedy);
+  };
+  if (input.shape.length !== 4 || weight.shape.length !== 4)
+    fail('both need four axes', 'Input is [N, H, W, Cin], weight [kernel y, kernel x, Cin / groups, Cout].');
+  const [batch, height, width, inputChannels] = input.shape as [number, number, number, number];
+  const [kernel_y, kernel_x, channels, columns] = weight.shape as [number, number, number, number];
+  if (channels * groups !== inputChannels)
+    fail(`${inputChannels} input channels in ${groups} groups`, `The weight is for ${channels * groups}.`);
+  if (columns % groups !== 0) fail(`${columns} output channels in ${groups} groups`, 'The groups must divide them.');
+  const [stride_y, stride_x] = pair(stride);
+  const [dilation_y, dilation_x] = pair(dilation);
+  for (const value of [stride_y, stride_x, dilation_y, dilation_x]) {
+    if (!Number.isInteger(value) || value < 1) fail(`stride ${stride}, dilation ${dilation}`, 'Both are whole numbers from 1.');
+  }
+  const [pad_top, bottom, pad_left, right] = sides(padding);
+  for (const value of [pad_top, bottom, pad_left, right]) {
+    if (!Number.isInteger(value) || value < 0) fail(`padding ${padding}`, 'It is in whole pixels, not negative.');
+  }
+  const output_height = Math.floor((height + pad_top + bottom - dilation_y * (kernel_y - 1) - 1) / stride_y) + 1;
+  const output_width = Math.floor((width + pad_left + right - dilation_x * (kernel_x - 1) - 1) / stride_x) + 1;
+  if (output_height < 1 || output_width < 1)
+    fail('the kernel is larger than the padded image', 'Use larger images, more padding or a smaller kernel.');
+  return {
+    ...{ batch, height, width, channels, output_height, output_width, columns, kernel_y, kernel_x },
+    ...{ stride_y, stride_x, pad_top, pad_left, dilation_y, dilation_x, groups },
+  };
+}
+
+function pair(value: number | [number, number]): [number, number] {
+  return typeof value === 'number' ? [value, value] : value;
+}
+
+/** [top, bottom, left, right] */
+function sides(padding: NonNullable<Conv2dOptions['padding']>): [number, number, number, number] {
+  if (typeof padding !== 'number' && padding.length === 4) return padding;
+  const [y, x] = pair(padding);
+  return [y, y, x, x];
+}
+
+/** Multiply-adds counted twice, those with padding included: the same for all three directions. */
+function flopsOf(geometry: Geometry): number {
+  const { batch, output_height, output_width, columns, kernel_y, kernel_x, channels } = geometry;
+  return 2 * batch * output_height * output_width * columns * kernel_y * kernel_x * channels;
+}
+
+/** Neighbouring channels of one group that a thread of the direct kernels takes. */
+function directChannels(channelsOfGroup: number): number {
+  return channelsOfGroup % 4 === 0 ? 4 : 1;
+}
+
+interface Operands {
+  input: Tensor;
+  weight: Tensor;
+  bias: Tensor | undefined;
+  residual: Tensor | undefined;
+  output: Tensor;
+}
+
+function launchForward(tape: Tape, geometry: Geometry, { input, weight, bias, residual, output }: Operands, relu: boolean): void {
+  const { batch, output_height, output_width, columns, channels } = geometry;
+  const tensors = { input, weight, bias: bias ?? weight, residual: residual ?? input, output };
+  const epilogue = { has_bias: bias ? 1 : 0, has_residual: residual ? 1 : 0, relu: relu ? 1 : 0 };
+  const flops = flopsOf(geometry);
+  const pixels = batch * output_height * output_width;
+  const kernel = outerProduct(tape.gpu);
+  if (kernel && geometry.groups === 1 && columns % 4 === 0) {
+    const groups = Math.ceil(pixels / kernel.rows) * Math.ceil(columns / kernel.columns);
+    tape.launch(channels % 4 === 0 ? 'conv2d_forward' : 'conv2d_forward_thin', {
+      constants: { SUBGROUP: kernel.subgroup, ROWS: kernel.rows },
+      params: { ...geometry, ...epilogue, groups },
+      ...{ tensors, groups, flops },
+    });
+    return;
+  }
+  const CHANNELS = directChannels(columns / geometry.groups);
+  const groups = Math.ceil((Math.ceil(pixels / DIRECT_PIXELS) * (columns / CHANNELS)) / DIRECT_THREADS);
+  tape.launch('conv2d_forward_direct', { constants: { CHANNELS }, params: { ...geometry, ...epilogue }, tensors, groups, flops });
+}
+
+function launchBackwardInput(tape: Tape, geometry: Geometry, outputGradient: Tensor, weight: Tensor, inputGradient: Tensor): void {
+  const { batch, height, width, channels, columns, stride_y, stride_x } = geometry;
+  const tensors = { output_gradient: outputGradient, weight, input_gradient: inputGradient };
+  const flops = flopsOf(geometry);
+  const kernel = outerProduct(tape.gpu);
+  if (kernel && geometry.groups === 1 && channels % 4 === 0 && columns % 4 === 0) {
+    const row_tiles = Math.ceil((batch * Math.ceil(height / stride_y) * Math.ceil(width / stride_x)) / kernel.rows);
+    const groups = stride_y * stride_x * row_tiles * Math.ceil(channels / kernel.columns);
+    const { channels: _, ...sizes } = geometry;
+    tape.launch('conv2d_backward_input', {
+      constants: { SUBGROUP: kernel.subgroup, ROWS: kernel.rows },
+      params: { ...sizes, columns: channels, depth: columns, row_tiles, groups },
+      ...{ tensors, groups, flops },
+    });
+    return;
+  }
+  const CHANNELS = directChannels(channels);
+  const inputChannels = channels * geometry.groups;
+  const { columns: _, ...sizes } = geometry;
+  tape.launch('conv2d_backward_input_direct', {
+    constants: { CHANNELS },
+    params: { ...sizes, depth: columns / geometry.groups },
+    groups: Math.ceil((Math.ceil((batch * height * width) / DIRECT_PIXELS) * (inputChannels / CHANNELS)) / DIRECT_THREADS),
+    ...{ tensors, flops },
+  });
+}
+
+function launchBackwardWeight(tape: Tape, geometry: Geometry, input: Tensor, outputGradient: Tensor, weightGradient: Tensor): void {
+  const { batch, output_height, output_width, columns, kernel_y, kernel_x, channels } = geometry;
+  const flops = flopsOf(geometry);
+  const pixels = batch * output_height * output_width;
+  const taps = kernel_y * kernel_x;
+  const partialsFor = (splits: number) => (splits > 1 ? tape.tensor('conv2d.partials', [splits, ...weightGradient.shape]) : weightGradient);
+  let partials: Tensor;
+  const kernel = outerProduct(tape.gpu);
+  if (kernel && geometry.groups === 1 && channels % 4 === 0 && columns % 4 === 0) {
+    // Here the rows are channels, not pixels.
+    const ROWS = channels <= 16 && kernel.subgroup <= 16 ? 16 : 32;
+    const tiles = taps * Math.ceil(channels / ROWS) * Math.ceil(columns / kernel.columns);
+    const splits = splitsOf(tape.gpu, tiles, pixels, SHORTEST_SPLIT);
+    partials = partialsFor(splits);
+    const groups = tiles * splits;
+    tape.launch('conv2d_backward_weight', {
+      constants: { SUBGROUP: kernel.subgroup, ROWS },
+      params: { ...geometry, splits, groups },
+      tensors: { input, output_gradient: outputGradient, partials },
+      ...{ groups, flops },
+    });
+  } else {
+    const CHANNELS = directChannels(columns / geometry.groups);
+    const TAPS = taps === 1 ? 1 : 9;
+    const threads = (columns / CHANNELS) * channels * Math.ceil(taps / TAPS);
+    const pixelsPerSplit = Math.ceil(pixels / splitsOf(tape.gpu, threads / DIRECT_THREADS, pixels, SHORTEST_SPLIT));
+    const splits = Math.ceil(pixels / pixelsPerSplit);
+    partials = partialsFor(splits);
+    const { batch: _, ...sizes } = geometry;
+    tape.launch('conv2d_backward_weight_direct', {
+      constants: { CHANNELS, TAPS },
+      params: { ...sizes, pixels, pixels_per_split: pixelsPerSplit },
+      tensors: { input, output_gradient: outputGradient, partials },
+      groups: Math.ceil((threads * splits) / DIRECT_THREADS),
+      flops,
+    });
+  }
+  if (partials !== weightGradient) launchColumnSum(tape, partials, weightGradient.size, weightGradient);
+}

@@ -1,0 +1,161 @@
+import { ShapeError } from '../../errors.js';
+import type { Tape } from '../tape.js';
+import { sizeOf, type Tensor } from '../tensor.js';
+import { launchColumnSum } from './column-sum.js';
+import { outerProduct, splitsOf } from './outer-product.js';
+
+export interface MatmulOptions {
+  /** `a` is [..., K, M]. */
+  transposeA?: boolean;
+  /** `b` is [..., N, K]. */
+  transposeB?: boolean;
+  /** [N], added to every row. */
+  bias?: Tensor;
+}
+
+/** A side of a product: matrices one after the other in memory, or a single one for the whole batch. */
+interface Side {
+  tensor: Tensor;
+  transposed: boolean;
+  shared: boolean;
+}
+
+interface Extent {
+  batch: number;
+  rows: number;
+  depth: number;
+  columns: number;
+}
+
+/** Terms of a sum below which it is not worth dividing. */
+const SHORTEST_SPLIT = 128;
+/** Outputs of a thread of matmul_direct.wgsl along each axis, and its threads. */
+const DIRECT_TILE = 4;
+const DIRECT_THREADS = 64;
+
+/**
+ * Matrix product [..., M, K] · [..., K, N] → [..., M, N]. The leading axes are equal, or `b` has none: then it is shared by the whole batch.
+ * @throws ShapeError where K, the leading axes or the bias do not fit.
+ */
+export function matmul(tape: Tape, a: Tensor, b: Tensor, { transposeA = false, transposeB = false, bias }: MatmulOptions = {}): Tensor {
+  const { leading, rows, depth, columns, shared } = shapeOf(a, b, transposeA, transposeB, bias);
+  const batch = sizeOf(leading);
+  // With one b for all and the rows of a one after the other, the batch is just more rows.
+  const fold = shared && !transposeA;
+  const extent = fold ? { batch: 1, rows: batch * rows, depth, columns } : { batch, rows, depth, columns };
+  const sideA = { tensor: a, transposed: transposeA, shared: false };
+  const sideB = { tensor: b, transposed: transposeB, shared };
+  const output = tape.tensor('matmul', [...leading, rows, columns]);
+  launchProduct(tape, extent, sideA, sideB, output, bias);
+
+  return tape.record({
+    name: 'matmul',
+    inputs: bias ? [a, b, bias] : [a, b],
+    output,
+    gradient(outputGradient) {
+      const dy = { tensor: outputGradient, transposed: false, shared: false };
+      const gradients: (Tensor | undefined)[] = [undefined, undefined];
+      if (a.differentiable) {
+        // dA = dY·Bᵀ, and where a is stored transposed dAᵀ = B·dYᵀ.
+        gradients[0] = tape.gradientTarget(a);
+        const turned = { ...extent, depth: columns };
+        if (!transposeA) launchProduct(tape, { ...turned, columns: depth }, dy, turn(sideB), gradients[0]);
+        else launchProduct(tape, { ...turned, rows: depth, columns: extent.rows }, sideB, turn(dy), gradients[0]);
+      }
+      if (b.differentiable) {
+        // dB = Aᵀ·dY, and where b is stored transposed dBᵀ = dYᵀ·A; a shared b gets the sum over the batch.
+        gradients[1] = tape.gradientTarget(b);
+        const summed = shared && extent.batch > 1;
+        const perMatrix = summed ? tape.tensor('matmul.partials', [extent.batch, ...b.shape]) : gradients[1];
+        const turned = { ...extent, depth: extent.rows };
+        if (!transposeB) launchProduct(tape, { ...turned, rows: depth }, turn(sideA), dy, perMatrix);
+        else launchProduct(tape, { ...turned, rows: columns, columns: depth }, turn(dy), sideA, perMatrix);
+        if (summed) launchColumnSum(tape, perMatrix, b.size, gradients[1]);
+      }
+      if (bias?.differentiable) {
+        gradients[2] = tape.gradientTarget(bias);
+        launchColumnSum(tape, outputGradient, columns, gradients[2]);
+      }
+      return gradients;
+    },
+  });
+}
+
+function turn(side: Side): Side {
+  return { ...side, transposed: !side.transposed };
+}
+
+function shapeOf(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean, bias: Tensor | undefined) {
+  const fail = (what: string, remedy: string): never => {
+    const of = (tensor: Tensor, transposed: boolean) => `[${tensor.shape}]${transposed ? 'ᵀ' : ''}`;
+    throw new ShapeError(`matmul ${of(a, transposeA)} · ${of(b, transposeB)}: ${what}`, remedy);
+  };
+  if (a.shape.length < 2 || b.shape.length < 2) fail('both need two axes or more', 'Reshape a vector to a matrix of one row or column.');
+  const leading = a.shape.slice(0, -2);
+  const shared = b.shape.length === 2;
+  if (!shared && leading.join() !== b.shape.slice(0, -2).join()) {
+    fail('the leading axes differ', 'Give both the same leading axes, or the second none.');
+  }
+  const [rows, depth] = matrixOf(a, transposeA);
+  const [depthB, columns] = matrixOf(b, transposeB);
+  if (depth !== depthB) fail(`${depth} columns meet ${depthB} rows`, 'Swap or transpose an operand (transposeA, transposeB).');
+  if (bias && bias.shape.join() !== String(columns)) fail(`the bias is [${bias.shape}]`, `It has one value per column: [${columns}].`);
+  return { leading, rows, depth, columns, shared };
+}
+
+function matrixOf({ shape }: Tensor, transposed: boolean): [number, number] {
+  const [rows, columns] = shape.slice(-2) as [number, number];
+  return transposed ? [columns, rows] : [rows, columns];
+}
+
+/** Launches output = a · b + bias by the fastest kernel that takes the sizes on this adapter. */
+function launchProduct(tape: Tape, extent: Extent, a: Side, b: Side, output: Tensor, bias?: Tensor): void {
+  const { batch, rows, depth, columns } = extent;
+  const kernel = outerProduct(tape.gpu);
+  // What vec4 loads ask of the axis along which each tensor is contiguous.
+  const whole = columns % 4 === 0 && (a.transposed ? rows : depth) % 4 === 0 && (!b.transposed || depth % 4 === 0);
+  const fast = whole && kernel;
+  const tile = fast ? { rows: kernel.rows, columns: kernel.columns } : { rows: DIRECT_TILE, columns: DIRECT_TILE };
+  const tiles = Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns) * batch;
+  const groupsPerSplit = fast ? tiles : tiles / DIRECT_THREADS;
+  const depthPerSplit = Math.ceil(depth / splitsOf(tape.gpu, groupsPerSplit, depth, SHORTEST_SPLIT) / 4) * 4;
+  const splits = Math.ceil(depth / depthPerSplit);
+
+  const target = splits > 1 ? tape.tensor('matmul.partials', [splits, output.size]) : output;
+  const tensors = { a: a.tensor, b: b.tensor, bias: bias ?? b.tensor, output: target };
+  const params = {
+    rows,
+    columns,
+    depth,
+    depth_per_split: depthPerSplit,
+    batch,
+    a_batch_stride: a.shared ? 0 : rows * depth,
+    b_batch_stride: b.shared ? 0 : depth * columns,
+    has_bias: bias ? 1 : 0,
+  };
+  const flops = 2 * batch * rows * columns * depth;
+  if (fast) {
+    tape.launch('matmul', {
+      constants: { SUBGROUP: kernel.subgroup, ROWS: kernel.rows, TRANSPOSE_A: a.transposed, TRANSPOSE_B: b.transposed },
+      params: { ...params, groups: tiles * splits },
+      tensors,
+      groups: tiles * splits,
+      flops,
+    });
+  } else {
+    tape.launch('matmul_direct', {
+      params: {
+        ...params,
+        tiles: tiles * splits,
+        a_row_stride: a.transposed ? 1 : depth,
+        a_depth_stride: a.transposed ? rows : 1,
+        b_depth_stride: b.transposed ? 1 : columns,
+        b_column_stride: b.transposed ? depth : 1,
+      },
+      tensors,
+      groups: Math.ceil((tiles * splits) / DIRECT_THREADS),
+      flops,
+    });
+  }
+  if (splits > 1) launchColumnSum(tape, target, output.size, output);
+}

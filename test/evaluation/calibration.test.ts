@@ -1,0 +1,51 @@
+import { brierScore, expectedCalibrationError, negativeLogLikelihood, reliabilityBins } from '#src/evaluation/calibration.js';
+import { NO_LABEL } from '#src/faces/face-set.js';
+import { assert, suite } from '../support/suite.js';
+import { assertClose } from '../support/tensors.js';
+
+const exact = { relative: 1e-12, absolute: 1e-12 };
+/** Confidences 0.9 (right), 0.9 (wrong), 0.62 (right), and one face that does not count. */
+const probabilities = [
+  [0.9, 0.1],
+  [0.9, 0.1],
+  [0.38, 0.62],
+  [1, 0],
+];
+const labels = [0, 1, 1, NO_LABEL];
+
+suite('calibration', (test) => {
+  test('a bin holds the faces whose confidence is in (from, to]', () => {
+    const bins = reliabilityBins(probabilities, labels);
+    assert.is(bins.length, 15);
+    assert.equal(
+      bins.map((bin) => bin.count),
+      [0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0],
+    );
+    assert.equal(bins[9], { from: 9 / 15, to: 10 / 15, count: 1, confidence: 0.62, accuracy: 1 });
+    assert.equal(bins[13], { from: 13 / 15, to: 14 / 15, count: 2, confidence: 0.9, accuracy: 1 / 2 });
+    assert.equal(bins[14], { from: 14 / 15, to: 1, count: 0, confidence: null, accuracy: null });
+  });
+
+  test('the ends of a bin', () => {
+    const counts = (confidence: number) => reliabilityBins([[confidence, 1 - confidence]], [0], 4).map((bin) => bin.count);
+    assert.equal(counts(0.5), [0, 1, 0, 0]);
+    assert.equal(counts(0.51), [0, 0, 1, 0]);
+    assert.equal(counts(0.75), [0, 0, 1, 0]);
+    assert.equal(counts(1), [0, 0, 0, 1]);
+    assert.equal(counts(1 + 2 ** -23), [0, 0, 0, 1]);
+  });
+
+  test('expected calibration error weighs the gaps by the faces', () => {
+    // ⅔ |0.5 − 0.9| + ⅓ |1 − 0.62|
+    assertClose([expectedCalibrationError(reliabilityBins(probabilities, labels))], [(2 * 0.4 + 0.38) / 3], exact);
+  });
+
+  test('Brier score', () => {
+    // (0.7 − 1)² + 0.2² + 0.1²; and the two extremes
+    assertClose([brierScore([0.7, 0.2, 0.1], 0), brierScore([0, 1], 1), brierScore([0, 1], 0)], [0.14, 0, 2], exact);
+  });
+
+  test('negative log-likelihood is finite even for the impossible', () => {
+    assertClose([negativeLogLikelihood([0.75, 0.25], 1), negativeLogLikelihood([1, 0], 1)], [2 * Math.log(2), 7 * Math.log(10)], exact);
+  });
+});

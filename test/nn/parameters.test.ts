@@ -1,0 +1,156 @@
+import { RunError } from '#src/errors.js';
+import type { Gpu } from '#src/gpu/gpu.js';
+import { glorotNormal, heNormal, ones, Parameters, zeros } from '#src/nn/parameters.js';
+import { normal } from '#src/random.js';
+import { readBuffer } from '#src/tensor/program.js';
+import { assert, gpuSuite, rejects, suite } from '../support/suite.js';
+import { randomArray } from '../support/tensors.js';
+
+/** Weights of awkward sizes with a buffer between them: blocks 0, 1–2 and 3. */
+function declared(): Parameters {
+  const parameters = Parameters.create();
+  parameters.weight('scale', [1], ones);
+  parameters.buffer('running_mean', [5], zeros);
+  parameters.weight('kernel', [3, 3, 3, 3], heNormal(27));
+  parameters.weight('bias', [64], zeros);
+  return parameters;
+}
+
+function standardNormal(stream: number, index: number): number {
+  return normal(1, stream, index);
+}
+
+suite('parameters', (test) => {
+  test('a name is declared once and found again', () => {
+    const parameters = declared();
+    const kernel = parameters.entries.get('kernel')!.tensor;
+    assert.is(parameters.weight('kernel', [3, 3, 3, 3], zeros), kernel);
+    assert.equal([...parameters.entries.keys()], ['scale', 'running_mean', 'kernel', 'bias']);
+    assert.throws(() => parameters.weight('kernel', [3, 3, 3, 4], zeros), /kernel is \[3,3,3,3\], asked for as \[3,3,3,4\]/);
+  });
+
+  test('weights lie in blocks of 64 in their order, and their gradients likewise', () => {
+    const parameters = declared();
+    const place = (name: string) => parameters.entries.get(name)!.tensor;
+    assert.equal(
+      ['scale', 'kernel', 'bias'].map((name) => place(name).offset / 4),
+      [0, 64, 192],
+    );
+    for (const name of ['scale', 'kernel', 'bias']) {
+      assert.is(place(name).gradientSlot!.offset, place(name).offset);
+      assert.equal(place(name).gradientSlot!.shape, place(name).shape);
+      assert.ok(place(name).differentiable);
+    }
+    assert.is(place('running_mean').offset, 0);
+    assert.is(place('running_mean').gradientSlot, undefined);
+    assert.not(place('running_mean').differentiable);
+    assert.equal(parameters.flat().shape, [256]);
+    assert.equal(parameters.flatGradients().shape, [256]);
+  });
+
+  test('count is of trained values, without buffers and padding', () => {
+    assert.is(declared().count(), 1 + 81 + 64);
+  });
+
+  test('weight decay is for weights of several axes unless said otherwise', () => {
+    assert.equal([...declared().decayGroups()], [0, 1, 1, 0]);
+    const parameters = Parameters.create();
+    parameters.weight('embedding', [65, 2], zeros, false);
+    parameters.weight('temperature', [1], ones, true);
+    assert.equal([...parameters.decayGroups()], [0, 0, 0, 1]);
+  });
+
+  test('nothing can be declared once the layout is in use', () => {
+    const parameters = declared();
+    parameters.flat();
+    assert.ok(parameters.weight('bias', [64], zeros));
+    assert.throws(() => parameters.weight('late', [1], zeros), /late: a parameter declared after/);
+  });
+
+  test('a shadow has the same names and places, its own weights and the same buffers', () => {
+    const parameters = declared();
+    const shadow = parameters.shadow();
+    assert.equal([...shadow.entries.keys()].sort(), [...parameters.entries.keys()].sort());
+    for (const [name, { tensor, kind }] of parameters.entries) {
+      const copy = shadow.entries.get(name)!.tensor;
+      assert.is(copy.offset, tensor.offset);
+      assert.is(copy.storage === tensor.storage, kind === 'buffer');
+    }
+    assert.is(shadow.flat().size, parameters.flat().size);
+  });
+
+  test('first values have the deviations of He and of Glorot', () => {
+    const deviation = (initial: ReturnType<typeof heNormal>) => {
+      const values = new Float32Array(20_000);
+      initial(values, (index) => normal(5, 0, index));
+      return Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length);
+    };
+    // The deviation of 20,000 normal numbers is itself within 1 % with 95 % certainty.
+    assert.ok(Math.abs(deviation(heNormal(72)) / Math.sqrt(2 / 72) - 1) < 0.02);
+    assert.ok(Math.abs(deviation(glorotNormal(72, 8)) / Math.sqrt(2 / 80) - 1) < 0.02);
+  });
+});
+
+gpuSuite('parameters on the device', (test) => {
+  test('first values arrive by name, differ from parameter to parameter, and leave the padding zero', async (gpu) => {
+    const parameters = declared();
+    parameters.weight('second_kernel', [3, 3, 3, 3], heNormal(27));
+    parameters.initialise(gpu, standardNormal);
+    const values = await parameters.read(gpu);
+    assert.equal([...values.get('scale')!.data], [1]);
+    assert.equal([...values.get('running_mean')!.data], [0, 0, 0, 0, 0]);
+    assert.equal(values.get('kernel')!.shape, [3, 3, 3, 3]);
+    assert.not.equal(values.get('kernel')!.data, values.get('second_kernel')!.data);
+    const flat = await flatValues(gpu, parameters);
+    assert.equal([...flat.subarray(1, 64)], Array(63).fill(0));
+    assert.equal(flat.subarray(64, 64 + 81), values.get('kernel')!.data);
+    assert.equal([...flat.subarray(64 + 81, 192)], Array(47).fill(0));
+    parameters.destroy(gpu);
+  });
+
+  test('what was read is written back bit by bit', async (gpu) => {
+    const source = declared();
+    source.initialise(gpu, standardNormal);
+    const target = declared();
+    target.write(gpu, await source.read(gpu));
+    assert.equal(await target.read(gpu), await source.read(gpu));
+    assert.equal(await flatValues(gpu, target), await flatValues(gpu, source));
+    source.destroy(gpu);
+    target.destroy(gpu);
+  });
+
+  test('the weights of another model are refused by name', async (gpu) => {
+    const parameters = declared();
+    parameters.initialise(gpu, standardNormal);
+    const values = await parameters.read(gpu);
+    await rejects(
+      () => parameters.write(gpu, new Map([...values].filter(([name]) => name !== 'kernel'))),
+      RunError,
+      'kernel is [3,3,3,3] here, absent there',
+    );
+    const narrow = new Map([...values, ['bias', { shape: [32], data: randomArray([32], 1) }] as const]);
+    await rejects(() => parameters.write(gpu, narrow), RunError, 'bias is [64] here, [32] there', '--model');
+    parameters.destroy(gpu);
+  });
+
+  test('a write to a shadow leaves the weights alone and reaches the buffers', async (gpu) => {
+    const parameters = declared();
+    parameters.initialise(gpu, standardNormal);
+    const before = await parameters.read(gpu);
+    const shadow = parameters.shadow();
+    const changed = new Map([...before].map(([name, { shape, data }]) => [name, { shape, data: data.map((value) => value + 1) }]));
+    shadow.write(gpu, changed);
+    const after = await parameters.read(gpu);
+    assert.equal(after.get('kernel'), before.get('kernel'));
+    assert.equal([...after.get('running_mean')!.data], [1, 1, 1, 1, 1]);
+    assert.equal((await shadow.read(gpu)).get('kernel'), changed.get('kernel'));
+    shadow.destroy(gpu);
+    assert.equal([...(await parameters.read(gpu)).get('running_mean')!.data], [1, 1, 1, 1, 1]);
+    parameters.destroy(gpu);
+  });
+});
+
+async function flatValues(gpu: Gpu, parameters: Parameters): Promise<Float32Array> {
+  const { storage, bytes } = parameters.flat();
+  return new Float32Array(await readBuffer(gpu, storage!.buffer(gpu), 0, bytes));
+}
