@@ -16,6 +16,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> clip_factor: array<f32>;
 
 const EXPONENT: u32 = 0x7f800000u;
+const SMALLEST: f32 = 1e-30; // of a norm of zero nothing is to be clipped
 
 var<workgroup> sums: array<f32, 64>;
 
@@ -36,6 +37,6 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     let total = sqrt(sums[0]);
     let finite = (bitcast<u32>(total) & EXPONENT) != EXPONENT;
     norm[0] = total;
-    clip_factor[0] = select(1.0, params.clip_norm / total, finite && total > params.clip_norm);
+    clip_factor[0] = select(total, min(1.0, params.clip_norm / max(total, SMALLEST)), finite);
   }
 }

@@ -17,6 +17,8 @@ struct Params {
   weight_decay: f32,
 }
 
+const EXPONENT: u32 = 0x7f800000u;
+
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> parameters: array<vec4f>;
 @group(0) @binding(2) var<storage, read> gradients: array<vec4f>;
@@ -31,6 +33,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
   let weight_decay = params.weight_decay;
   let learning_rate = step.learning_rate;
   let factor = clip_factor[0];
+  if ((bitcast<u32>(factor) & EXPONENT) == EXPONENT) {
+    return; // gradients that are not finite change nothing
+  }
   let first = (workgroup.x + workgroup.y * workgroups.x) * 512u;
   let end = min(first + 512u, params.quads);
   for (var i = first + thread; i < end; i += 64u) {

@@ -4,7 +4,7 @@ import { Parameters } from '#src/nn/parameters.js';
 import { OPTIMIZER_DEFAULTS, type OptimizerOptions, stepState } from '#src/optim/optimizer.js';
 import { normal } from '#src/random.js';
 import { recordUpdate } from '#src/run/learner.js';
-import { conv2d, batchNorm, globalAveragePool, matmul, maxPool2d, softmaxDivergence } from '#src/tensor/ops/index.js';
+import { batchNorm, conv2d, globalAveragePool, matmul, maxPool2d, softmaxDivergence } from '#src/tensor/ops/index.js';
 import { Program, Readback } from '#src/tensor/program.js';
 import { Tape } from '#src/tensor/tape.js';
 import type { Tensor } from '#src/tensor/tensor.js';
@@ -36,7 +36,14 @@ export async function benchStep(gpu: Gpu, model: BenchModel, batch: number): Pro
   const parameters = Parameters.create();
   const faces = tape.input('faces', [batch, SIZE, SIZE, 1]);
   const targets = tape.input('targets', [batch, CLASSES]);
-  const logits = model === 'm1' ? m1(tape, parameters, faces) : models[model as ModelName]({ tape, parameters, path: '' }, faces, { classes: CLASSES, width: 1, dropout: model === 'vgg13' ? 0.5 : 0 });
+  const logits =
+    model === 'm1'
+      ? m1(tape, parameters, faces)
+      : models[model as ModelName]({ tape, parameters, path: '' }, faces, {
+          classes: CLASSES,
+          width: 1,
+          dropout: model === 'vgg13' ? 0.5 : 0,
+        });
   const { loss } = softmaxDivergence(tape, logits, targets, { kind: 'cross-entropy' });
   tape.backward(loss);
   const optimizer: OptimizerOptions = { ...OPTIMIZER_DEFAULTS.adamw, epsilon: 1e-7, weightDecay: 0 };
@@ -82,11 +89,18 @@ function m1(tape: Tape, parameters: Parameters, faces: Tensor): Tensor {
     const weight = parameters.weight(`${name}.weight`, [3, 3, input, channels], (values) => {
       const outerFirst = uniformNumbers(values.length, Math.sqrt(6 / (9 * input)), own); // [out, in, 3, 3]
       for (let tap = 0; tap < 9; tap++) {
-        for (let i = 0; i < input; i++) for (let o = 0; o < channels; o++) values[(tap * input + i) * channels + o] = outerFirst[(o * input + i) * 9 + tap];
+        for (let i = 0; i < input; i++)
+          for (let o = 0; o < channels; o++) values[(tap * input + i) * channels + o] = outerFirst[(o * input + i) * 9 + tap];
       }
     });
-    const fill = (kind: 'weight' | 'buffer', part: string, value: number) => parameters[kind](`${name}.${part}`, [channels], (values) => values.fill(value));
-    const norm = { scale: fill('weight', 'scale', 1), shift: fill('weight', 'shift', 0), runningMean: fill('buffer', 'mean', 0), runningVariance: fill('buffer', 'variance', 1) };
+    const fill = (kind: 'weight' | 'buffer', part: string, value: number) =>
+      parameters[kind](`${name}.${part}`, [channels], (values) => values.fill(value));
+    const norm = {
+      scale: fill('weight', 'scale', 1),
+      shift: fill('weight', 'shift', 0),
+      runningMean: fill('buffer', 'mean', 0),
+      runningVariance: fill('buffer', 'variance', 1),
+    };
     return batchNorm(tape, conv2d(tape, x, weight, { padding: 1 }), norm, { activation: 'relu' });
   };
   let x = layer(layer(faces, 'c1', 32), 'c2', 32);
@@ -94,7 +108,9 @@ function m1(tape: Tape, parameters: Parameters, faces: Tensor): Tensor {
   x = layer(layer(x, 'c3', 64), 'c4', 64);
   x = maxPool2d(tape, x, { kernel: 2 });
   x = globalAveragePool(tape, layer(x, 'c5', 128));
-  const weight = parameters.weight('head.weight', [128, CLASSES], (values) => values.set(uniformNumbers(values.length, Math.sqrt(3 / 128), seed)));
+  const weight = parameters.weight('head.weight', [128, CLASSES], (values) =>
+    values.set(uniformNumbers(values.length, Math.sqrt(3 / 128), seed)),
+  );
   const bias = parameters.weight('head.bias', [CLASSES], (values) => values.fill(0));
   return matmul(tape, x, weight, { bias });
 }
@@ -121,7 +137,10 @@ function madeUpTargets(batch: number): Float32Array {
   for (let face = 0; face < batch; face++) {
     const row = Array.from({ length: CLASSES }, () => Math.exp(3 * next()));
     const sum = row.reduce((a, b) => a + b);
-    targets.set(row.map((value) => value / sum), face * CLASSES);
+    targets.set(
+      row.map((value) => value / sum),
+      face * CLASSES,
+    );
   }
   return targets;
 }

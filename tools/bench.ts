@@ -39,7 +39,11 @@ await runCommand(async (args) => {
     .option('batch', { type: 'number', describe: 'Faces per step [default: m1, small 64; vgg13, resnet18 32]' })
     .option('steps', { type: 'number', default: 5, describe: 'Timed steps per round, after two that are not' })
     .option('rounds', { type: 'number', default: 2, describe: 'Rounds over all engines' })
-    .option('peer', { type: 'boolean', default: false, describe: 'Time jax-js beside us on m1; installed on demand into ~/.cache/moue/peers' })
+    .option('peer', {
+      type: 'boolean',
+      default: false,
+      describe: 'Time jax-js beside us on m1; installed on demand into ~/.cache/moue/peers',
+    })
     .option('adapter', { type: 'string', describe: "Part of the adapter's name, or 'software'" })
     .option('unsafe', { type: 'boolean', default: false, describe: "Leave out the driver's bounds checks" })
     .option('json', { type: 'boolean', default: false, describe: 'Print one JSON object' })
@@ -49,7 +53,9 @@ await runCommand(async (args) => {
     })
     .parseAsync();
   const names = options.models.split(',') as BenchModel[];
-  for (const name of names) if (!BENCH_MODELS.includes(name)) throw new UsageError(`no model ${name}`, `Choose from ${BENCH_MODELS.join(', ')}.`, { field: '--models' });
+  for (const name of names)
+    if (!BENCH_MODELS.includes(name))
+      throw new UsageError(`no model ${name}`, `Choose from ${BENCH_MODELS.join(', ')}.`, { field: '--models' });
 
   const gpu = await openGpu({ adapter: options.adapter, unsafe: options.unsafe });
   const limits = await measureLimits(gpu);
@@ -82,7 +88,17 @@ async function timeOurs(gpu: Gpu, model: BenchModel, batch: number, steps: numbe
     hostMs.push(encoded - begun);
     stepMs.push(performance.now() - begun);
   }
-  const row = { engine: 'moue', model, batch, stepMs, gflop: step.flops / 1e9, losses: losses.slice(0, 4), hostMs: median(hostMs), stepBytes: step.program.memory.peakBytes, parameters: step.parameters };
+  const row = {
+    engine: 'moue',
+    model,
+    batch,
+    stepMs,
+    gflop: step.flops / 1e9,
+    losses: losses.slice(0, 4),
+    hostMs: median(hostMs),
+    stepBytes: step.program.memory.peakBytes,
+    parameters: step.parameters,
+  };
   step.destroy();
   gpu.check();
   return row;
@@ -95,12 +111,20 @@ function timeJaxJs(steps: number): Row {
   cpSync(peerSources, folder, { recursive: true });
   if (!existsSync(join(folder, 'node_modules', '@jax-js'))) {
     process.stderr.write(`installing jax-js into ${folder}\n`);
-    const install = spawnSync('npm', ['install', '--no-audit', '--no-fund'], { cwd: folder, encoding: 'utf8', shell: process.platform === 'win32' });
-    if (install.status !== 0) throw new UsageError(`jax-js cannot be installed: ${install.stderr}`, 'Connect to the npm registry, or leave out --peer.', { field: '--peer' });
+    const install = spawnSync('npm', ['install', '--no-audit', '--no-fund'], {
+      cwd: folder,
+      encoding: 'utf8',
+      shell: process.platform === 'win32',
+    });
+    if (install.status !== 0)
+      throw new UsageError(`jax-js cannot be installed: ${install.stderr}`, 'Connect to the npm registry, or leave out --peer.', {
+        field: '--peer',
+      });
   }
   const run = spawnSync(process.execPath, ['jax-js.mjs', String(steps)], { cwd: folder, encoding: 'utf8' });
   const line = run.stdout.trim().split('\n').at(-1) ?? '';
-  if (run.status !== 0 || !line.startsWith('{')) throw new UsageError(`jax-js failed: ${run.stderr}`, 'Leave out --peer.', { field: '--peer' });
+  if (run.status !== 0 || !line.startsWith('{'))
+    throw new UsageError(`jax-js failed: ${run.stderr}`, 'Leave out --peer.', { field: '--peer' });
   return JSON.parse(line) as Row;
 }
 
@@ -109,7 +133,9 @@ function merged(rounds: readonly Row[]): Row {
 }
 
 function table(rows: readonly Row[], limitGflops: number): string {
-  const lines = [['engine', 'model', 'batch', 'ms a step (least, most)', 'GFLOP/s', 'of limit', 'JavaScript ms', 'step MiB', 'first losses']];
+  const lines = [
+    ['engine', 'model', 'batch', 'ms a step (least, most)', 'GFLOP/s', 'of limit', 'JavaScript ms', 'step MiB', 'first losses'],
+  ];
   for (const { engine, model, batch, stepMs, gflop, losses, hostMs, stepBytes } of rows) {
     const ms = median(stepMs);
     const speed = (gflop / ms) * 1000;
@@ -126,5 +152,12 @@ function table(rows: readonly Row[], limitGflops: number): string {
     ]);
   }
   const widths = lines[0].map((_, column) => Math.max(...lines.map((line) => line[column].length)));
-  return `${lines.map((line) => line.map((cell, column) => (column < 2 || column === 8 ? cell.padEnd(widths[column]) : cell.padStart(widths[column]))).join('  ').trimEnd()).join('\n')}\n`;
+  return `${lines
+    .map((line) =>
+      line
+        .map((cell, column) => (column < 2 || column === 8 ? cell.padEnd(widths[column]) : cell.padStart(widths[column])))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')}\n`;
 }

@@ -79,16 +79,16 @@ function unusedDeclarations(name: string, source: string, text: string): ShaderP
   const count = (pattern: string) => code.match(new RegExp(pattern, 'g'))?.length ?? 0;
   const params = /\bstruct Params \{[^}]*\}/.exec(source);
   const declared = [
-    ...[...source.matchAll(/^const (\w+)/gm)].map((match) => ({ what: 'constant', word: match[1]!, index: match.index })),
+    ...[...source.matchAll(/^const (\w+)/gm)].map((match) => ({ what: 'constant', word: match[1], index: match.index })),
     ...[...source.matchAll(/@binding\(\d+\)\s+var<[^>]*> (\w+)/g)].map((match) => ({
       what: 'binding',
-      word: match[1]!,
+      word: match[1],
       index: match.index,
     })),
     ...[...(params?.[0] ?? '').matchAll(/(\w+): *[uif]32\b/g)].map((match) => ({
       what: 'param',
-      word: match[1]!,
-      index: params!.index + match.index,
+      word: match[1],
+      index: params.index + match.index,
     })),
   ];
   return declared

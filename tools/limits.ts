@@ -11,7 +11,7 @@ import { persistentTensor, type Tensor } from '#src/tensor/tensor.js';
 export interface Limits {
   /** float32 multiply-add chains in registers, a multiply-add counted as two operations: 10⁹ per second. */
   multiplyAddGflops: number;
-  /** A shader that copies vec4, bytes read plus bytes written: 10⁹ per second. */
+  /** A shader that copies vec4, bytes read plus bytes written: 10⁹ per second. The faster of a small copy (in caches) and a large one. */
   shaderCopyGBps: number;
   /** copyBufferToBuffer, bytes read plus bytes written. */
   bufferCopyGBps: number;
@@ -26,11 +26,13 @@ export interface Limits {
 }
 
 const REPEATS = 7;
-const ENOUGH_MS = 30;
+/** As large as the activations of a small model. */
+const SMALL_COPY_BYTES = 16 * 2 ** 20;
 
-export async function measureLimits(gpu: Gpu): Promise<Limits> {
+/** @param enoughMs how long a measurement of a rate must take at least */
+export async function measureLimits(gpu: Gpu, enoughMs = 30): Promise<Limits> {
   const tensors: Tensor[] = [];
-  const tensor = (label: string, size: number) => tensors[tensors.push(persistentTensor(label, [size])) - 1]!;
+  const tensor = (label: string, size: number) => tensors[tensors.push(persistentTensor(label, [size])) - 1];
   try {
     const overheads = await measureOverheads(gpu, tensor('one vector', 4), tensor('4 KiB', 1024));
     // Beyond the caches of a large GPU, within a binding of a software adapter.
@@ -38,9 +40,9 @@ export async function measureLimits(gpu: Gpu): Promise<Limits> {
     const input = tensor('input', copySize);
     const output = tensor('output', copySize);
     return {
-      multiplyAddGflops: await measureMultiplyAdd(gpu, output),
+      multiplyAddGflops: await measureMultiplyAdd(gpu, output, enoughMs),
       shaderCopyGBps: await measureShaderCopy(gpu, input, output),
-      bufferCopyGBps: await measureBufferCopy(gpu, input, output, overheads.submitAndWaitUs / 1000),
+      bufferCopyGBps: await measureBufferCopy(gpu, input, output, overheads.submitAndWaitUs / 1000, enoughMs),
       ...overheads,
     };
   } finally {
@@ -48,7 +50,7 @@ export async function measureLimits(gpu: Gpu): Promise<Limits> {
   }
 }
 
-async function measureMultiplyAdd(gpu: Gpu, output: Tensor): Promise<number> {
+async function measureMultiplyAdd(gpu: Gpu, output: Tensor, enoughMs: number): Promise<number> {
   const { text } = gpu.shaders.load('limit_multiply_add');
   const constant = (name: string) => Number(new RegExp(`const ${name}: u32 = (\\d+)u;`).exec(text)![1]);
   const groups = 4096;
@@ -56,18 +58,18 @@ async function measureMultiplyAdd(gpu: Gpu, output: Tensor): Promise<number> {
   for (let iterations = 1; ; iterations *= 4) {
     const params = { iterations, factor: 0.999, addend: 0.001 };
     const timeMs = await timeLaunch(gpu, 'limit_multiply_add', { params, tensors: { output }, groups });
-    if (timeMs >= ENOUGH_MS) return (perIteration * iterations) / timeMs / 1e6;
+    if (timeMs >= enoughMs) return (perIteration * iterations) / timeMs / 1e6;
   }
 }
 
 async function measureShaderCopy(gpu: Gpu, input: Tensor, output: Tensor): Promise<number> {
-  const vectors = input.size / 4;
-  const timeMs = await timeLaunch(gpu, 'limit_copy', {
-    params: { size: vectors },
-    tensors: { input, output },
-    groups: Math.ceil(vectors / 256),
-  });
-  return (2 * input.bytes) / timeMs / 1e6;
+  const rates: number[] = [];
+  for (const vectors of [SMALL_COPY_BYTES / 16, input.bytes / 16]) {
+    const params = { size: vectors };
+    const timeMs = await timeLaunch(gpu, 'limit_copy', { params, tensors: { input, output }, groups: Math.ceil(vectors / 256) });
+    rates.push((2 * 16 * vectors) / timeMs / 1e6);
+  }
+  return Math.max(...rates);
 }
 
 /** Median time of one launch: by timestamps, or from submission to end where the adapter has none. */
@@ -75,14 +77,14 @@ async function timeLaunch(gpu: Gpu, shader: string, spec: LaunchSpec): Promise<n
   const tape = new Tape(gpu);
   tape.launch(shader, spec);
   const program = await Program.compile(gpu, tape);
-  const once = async () => (gpu.adapter.hasTimestamps ? (await program.profile())[0]!.timeMs : await timeRun(gpu, () => program.run()));
+  const once = async () => (gpu.adapter.hasTimestamps ? (await program.profile())[0].timeMs : await timeRun(gpu, () => program.run()));
   await once();
   const timeMs = await medianOf(REPEATS, once);
   program.destroy();
   return timeMs;
 }
 
-async function measureBufferCopy(gpu: Gpu, input: Tensor, output: Tensor, waitMs: number): Promise<number> {
+async function measureBufferCopy(gpu: Gpu, input: Tensor, output: Tensor, waitMs: number, enoughMs: number): Promise<number> {
   const source = input.storage!.buffer(gpu);
   const target = output.storage!.buffer(gpu);
   for (let copies = 8; ; copies *= 4) {
@@ -93,7 +95,7 @@ async function measureBufferCopy(gpu: Gpu, input: Tensor, output: Tensor, waitMs
         gpu.submit(encoder.finish());
       }),
     );
-    if (timeMs - waitMs >= ENOUGH_MS) return (copies * 2 * input.bytes) / (timeMs - waitMs) / 1e6;
+    if (timeMs - waitMs >= enoughMs) return (copies * 2 * input.bytes) / (timeMs - waitMs) / 1e6;
   }
 }
 
@@ -153,7 +155,7 @@ async function medianOf(count: number, measure: () => Promise<number>): Promise<
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length / 2;
-  return (sorted[Math.floor(middle - 0.5)]! + sorted[Math.floor(middle)]!) / 2;
+  return (sorted[Math.ceil(middle) - 1] + sorted[Math.floor(middle)]) / 2;
 }
 
 export function formatLimits(limits: Limits): string {

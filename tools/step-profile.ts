@@ -50,13 +50,16 @@ export function tabulate(launches: readonly TimedLaunch[], limits: Limits, by: '
     groups.set(name, [...(groups.get(name) ?? []), launch]);
   }
   const allMs = sumOf(launches, (launch) => launch.timeMs);
-  return [...groups]
-    .map(([name, members]) => toRow(name, members, allMs, limits))
-    .sort((a, b) => b.timeMs - a.timeMs);
+  return [...groups].map(([name, members]) => toRow(name, members, allMs, limits)).sort((a, b) => b.timeMs - a.timeMs);
 }
 
 export function totalRow(launches: readonly TimedLaunch[], limits: Limits): ProfileRow {
-  return toRow('all', launches, sumOf(launches, (launch) => launch.timeMs), limits);
+  return toRow(
+    'all',
+    launches,
+    sumOf(launches, (launch) => launch.timeMs),
+    limits,
+  );
 }
 
 function toRow(name: string, launches: readonly TimedLaunch[], allMs: number, limits: Limits): ProfileRow {
@@ -94,7 +97,14 @@ export function formatRows(rows: readonly ProfileRow[], what: string): string {
   ]);
   const table = [[what, ...HEADINGS.slice(1)], ...cells];
   const widths = HEADINGS.map((_, column) => Math.max(...table.map((row) => row[column].length)));
-  return table.map((row) => row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('  ').trimEnd()).join('\n');
+  return table
+    .map((row) =>
+      row
+        .map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i])))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
 }
 
 function sumOf<T>(items: readonly T[], value: (item: T) => number): number {

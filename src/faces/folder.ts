@@ -84,7 +84,7 @@ function imagesByClass(folder: string, role: Role | undefined): ClassImage[] {
   return subFolders(folder).flatMap((name) => {
     const className = expressionName(name);
     const inClass = path.join(folder, name);
-    const files = readdirSync(inClass, { recursive: true, encoding: 'utf8' })
+    const files = readdirSync(inClass)
       .filter((file) => IMAGE_FILE.test(file))
       .sort();
     if (files.length > 0) {

@@ -72,7 +72,7 @@ export async function learningCurves(records: readonly LogRecord[]): Promise<Buf
     points: epochs.map(({ epoch, validation }) => ({ epoch, value: figure(validation) })),
     test: test && figure(test),
   });
-  const knowsTruth = epochs[0].validation.klToTruth !== undefined;
+  const { klToTruth, klOfMeanVotes: blind } = epochs[0].validation; // the same faces, hence the same guess, in every epoch
   const lastEpoch = Math.max(...epochs.map(({ epoch }) => epoch));
   const panels = [
     panel('Training loss', lastEpoch, [
@@ -90,10 +90,11 @@ export async function learningCurves(records: readonly LogRecord[]): Promise<Buf
     ),
     panel('KL divergence of the prediction, in nats', lastEpoch, [
       curve('from the votes', ACCENT, ({ klToVotes }) => klToVotes),
-      ...(knowsTruth ? [curve('from the truth', SECOND_ACCENT, ({ klToTruth = Number.NaN }) => klToTruth)] : []),
+      ...(klToTruth !== undefined ? [curve('from the truth', SECOND_ACCENT, ({ klToTruth = Number.NaN }) => klToTruth)] : []),
       {
-        ...curve('of a blind guess', PALE_INK, ({ klOfMeanVotes }) => klOfMeanVotes),
-        test: undefined,
+        name: 'of a blind guess',
+        colour: PALE_INK,
+        points: [0, lastEpoch].map((epoch) => ({ epoch, value: blind })),
         line: { strokeDash: [5, 4] },
       },
     ]),
@@ -127,7 +128,13 @@ function panel(title: string, lastEpoch: number, curves: readonly Curve[], forma
     title,
     ...PANEL,
     encoding: {
-      x: { field: 'epoch', type: 'quantitative', title: 'epoch', axis: { tickMinStep: 1, grid: false }, scale: { domain: [0, lastEpoch] } },
+      x: {
+        field: 'epoch',
+        type: 'quantitative',
+        title: 'epoch',
+        axis: { tickCount: Math.min(10, lastEpoch), grid: false },
+        scale: { domain: [0, lastEpoch] },
+      },
       y: { field: 'value', type: 'quantitative', title: null, axis: { tickCount: 5, ...(format && { format }) }, scale: { zero: !format } },
       color: { field: 'curve', type: 'nominal', title: null, scale: colours, legend: { symbolType: 'stroke', symbolStrokeWidth: 2.5 } },
     },

@@ -24,6 +24,18 @@ export interface LearnerOptions {
   augment: Augmentation | undefined;
 }
 
+/** What a step is done on. */
+export interface Batch {
+  step: number;
+  /** Counts augmentation, so that a face is seen differently in each. */
+  epoch: number;
+  learningRate: number;
+  /** Indices of the faces. */
+  faces: Uint32Array;
+  /** [batch, classes] */
+  targets: Float32Array;
+}
+
 /** What a step reports, some steps later. */
 export interface StepResult {
   loss: number;
@@ -44,7 +56,7 @@ export class Learner {
   private readonly faces: readonly Tensor[];
   private readonly indices: Tensor;
   private readonly targets: Tensor;
-  private readonly step_: Tensor;
+  private readonly tape: Tape;
   private readonly optimizerState: Map<string, Tensor>;
   private readonly readback: Readback;
   private readonly stepWords = new ArrayBuffer(32);
@@ -59,7 +71,7 @@ export class Learner {
     this.faces = parts.faces;
     this.indices = parts.indices;
     this.targets = parts.targets;
-    this.step_ = parts.step;
+    this.tape = parts.tape;
     this.optimizerState = parts.optimizerState;
     this.readback = parts.readback;
   }
@@ -100,29 +112,19 @@ export class Learner {
       faces,
       indices,
       targets,
-      step: tape.step,
+      tape,
       optimizerState: state,
       readback,
     });
   }
 
-  /**
-   * Queues one step on the given faces and returns its result as a promise; at most STEPS_IN_FLIGHT may be pending.
-   * @param epoch counts augmentation, so that a face is seen differently in each
-   */
-  step({
-    step,
-    epoch,
-    learningRate,
-    faces,
-    targets,
-  }: {
-    step: number;
-    epoch: number;
-    learningRate: number;
-    faces: Uint32Array;
-    targets: Float32Array;
-  }): Promise<StepResult> {
+  /** Queues one step and returns its result as a promise; at most STEPS_IN_FLIGHT may be pending. */
+  step(batch: Batch): Promise<StepResult> {
+    this.writeBatch(batch);
+    return this.program.run(this.readback)!.then(([loss, norm]) => ({ loss: loss[0], gradientNorm: norm[0] }));
+  }
+
+  private writeBatch({ step, epoch, learningRate, faces, targets }: Batch): void {
     const { optimizer, ema, seed } = this.options;
     const { biasCorrection1, biasCorrection2, emaDecay } = stepState(optimizer, step, ema);
     const view = this.stepView;
@@ -132,10 +134,30 @@ export class Learner {
       view.setFloat32(8 + 4 * i, value, true);
     });
     view.setUint32(24, epoch, true);
-    this.program.write(this.step_, this.stepWords);
+    this.program.write(this.tape.step, this.stepWords);
     this.program.write(this.indices, faces);
     this.program.write(this.targets, targets);
-    return this.program.run(this.readback)!.then(([loss, norm]) => ({ loss: loss[0], gradientNorm: norm[0] }));
+  }
+
+  /**
+   * Repeats a step whose loss or gradient was not finite, keeping every intermediate result, and returns the label of the first launch that wrote such a
+   * number. The optimiser leaves the weights alone on such a step, so they are still those that led to it.
+   */
+  async firstNonFinite(batch: Batch): Promise<string | undefined> {
+    const written = this.program.launches.map((launch) => ({
+      launch,
+      tensors: launch.shader.tensors.filter(({ access }) => access === 'read_write').map(({ name }) => launch.tensors[name]),
+    }));
+    const program = await Program.compile(this.gpu, this.tape, { keep: written.flatMap(({ tensors }) => tensors) });
+    this.writeBatch(batch);
+    program.run();
+    for (const { launch, tensors } of written) {
+      for (const tensor of tensors.filter(({ dtype }) => dtype === 'f32')) {
+        const values = await program.read(tensor);
+        if (!values.every(Number.isFinite)) return launch.label;
+      }
+    }
+    return undefined;
   }
 
   /** Weights and buffers, optimiser state and averaged weights by name, after the steps queued so far. */
@@ -190,7 +212,7 @@ interface Parts {
   faces: readonly Tensor[];
   indices: Tensor;
   targets: Tensor;
-  step: Tensor;
+  tape: Tape;
   optimizerState: Map<string, Tensor>;
   readback: Readback;
 }

@@ -12,7 +12,7 @@ import { permutation, uniform } from '../random.js';
 import { AUGMENTATIONS, type FaceExtent } from '../tensor/ops/augment.js';
 import { type CheckpointState, checkTensors, loadCheckpoint, saveCheckpoint } from './checkpoint.js';
 import { judge } from './judge.js';
-import { Learner, STEPS_IN_FLIGHT, type StepResult } from './learner.js';
+import { type Batch, Learner, STEPS_IN_FLIGHT, type StepResult } from './learner.js';
 import { type TrainOptions, trainConfig } from './options.js';
 import { Predictor } from './predictor.js';
 import { Pace, type ProgressLine } from './progress.js';
@@ -161,7 +161,7 @@ function scheduleOf(options: TrainOptions): Schedule {
 }
 
 class Training {
-  private readonly pending: { step: number; learningRate: number; result: Promise<StepResult> }[] = [];
+  private readonly pending: { batch: Batch; result: Promise<StepResult> }[] = [];
   private readonly schedule: Schedule;
   private readonly stepsPerEpoch: number;
   private readonly totalSteps: number;
@@ -264,12 +264,12 @@ class Training {
     const classes = dataset.classes.length;
     const visit = paradigms[options.paradigm].visit;
     const order = permutation(seed, standing.epoch, lesson.faces.length);
-    const faces = new Uint32Array(batch);
-    const targets = new Float32Array(batch * classes);
     const end = Math.min(totalSteps, (standing.epoch + 1) * stepsPerEpoch);
     for (let step = standing.step; step < end; step++) {
       const begun = performance.now();
       const first = (step - standing.epoch * stepsPerEpoch) * batch;
+      const faces = new Uint32Array(batch);
+      const targets = new Float32Array(batch * classes);
       for (let i = 0; i < batch; i++) {
         const row = order[first + i];
         faces[i] = lesson.faces[row];
@@ -277,7 +277,8 @@ class Training {
         targets.set(visit ? visit(target, uniform(seed, VISIT_STREAM, standing.epoch, faces[i])) : target, i * classes);
       }
       const learningRate = this.schedule({ step, epoch: step / stepsPerEpoch, totalSteps, totalEpochs: totalSteps / stepsPerEpoch });
-      this.pending.push({ step, learningRate, result: learner.step({ step, epoch: standing.epoch, learningRate, faces, targets }) });
+      const next: Batch = { step, epoch: standing.epoch, learningRate, faces, targets };
+      this.pending.push({ batch: next, result: learner.step(next) });
       this.hostMs.push(performance.now() - begun);
       if (this.pending.length === STEPS_IN_FLIGHT) await this.take();
       const every = options.checkpointEvery;
@@ -293,15 +294,17 @@ class Training {
   /** Waits for the oldest step under way and books its result. */
   private async take(): Promise<void> {
     const { setup, standing, totalSteps, stepsPerEpoch } = this;
-    const { step, learningRate, result } = this.pending.shift()!;
+    const { batch, result } = this.pending.shift()!;
+    const { step, learningRate } = batch;
     const { loss, gradientNorm } = await setup.gpu.wait(result);
     setup.gpu.check();
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
-      const what = Number.isFinite(loss) ? `gradient norm ${gradientNorm}` : `loss ${loss}`;
-      throw new NumericError(
-        `${what} at step ${step + 1} (epoch ${standing.epoch + 1})`,
-        'Lower --learning-rate or set --clip-norm; the last checkpoint is intact.',
-      );
+      await Promise.all(this.pending.map((other) => setup.gpu.wait(other.result)));
+      const launch = await this.learner.firstNonFinite(batch);
+      const what = Number.isFinite(loss) ? `the gradient norm is ${gradientNorm}` : `the loss is ${loss}`;
+      const { ids } = setup.dataset.train;
+      const where = `step ${step + 1}, epoch ${standing.epoch + 1}; first in ${launch ?? 'none of its launches when repeated'}; on the faces ${Array.from(batch.faces.subarray(0, 4), (face) => ids[face]).join(', ')}, …`;
+      throw new NumericError(`${what} at ${where}`, 'Lower --learning-rate or set --clip-norm, and go on from the last checkpoint with --resume.');
     }
     standing.step = step + 1;
     standing.lossSum += loss;

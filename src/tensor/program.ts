@@ -86,7 +86,8 @@ export class Program {
       return { launch, pipeline, bindGroup: gpu.createBindGroup({ label: launch.label, layout, entries }) };
     });
     gpu.check();
-    return new Program(gpu, tape, dispatches, buffers, places, plan);
+    const { peakBytes, boundBytes } = plan;
+    return new Program(gpu, tape, dispatches, buffers, places, { peakBytes, boundBytes });
   }
 
   /** Queues one execution; with a Readback, its tensors are copied behind it and arrive with the returned promise. */

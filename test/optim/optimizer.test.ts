@@ -14,7 +14,7 @@ import { Tape } from '#src/tensor/tape.js';
 import { adamw, clip, globalNorm, movingAverage, sgd } from '../reference/optimizer.js';
 import { assert, gpuSuite, rejects, suite } from '../support/suite.js';
 import { assertClose, randomArray } from '../support/tensors.js';
-import { narrowGpu } from '../tensor/narrow-gpu.js';
+import { disguise } from '../tensor/disguise.js';
 
 /** One block, a prime number of blocks, exactly one workgroup of the norm, and just over it. */
 const SIZES = [64, 64 * 37, 16384, 16384 + 64];
@@ -169,21 +169,19 @@ gpuSuite('optimisers', (test) => {
   });
 
   for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
-    test(`a gradient of ${bad} shows in the norm and in its own parameter, and clips no other`, async (gpu) => {
+    test(`a gradient of ${bad} shows in the norm and changes nothing`, async (gpu) => {
       const size = 16384 + 128;
       const place = 16384 + 77;
       const gradientsOf = () => randomArray([size], 3).fill(bad, place, place + 1);
-      for (const options of [{ ...SGD, clipNorm: 1 }, ADAMW] satisfies OptimizerOptions[]) {
-        const training = { size, options, gradientsOf, steps: 1 };
-        await compare(gpu, training);
-        const { parameters, norms } = await train(gpu, training);
+      for (const options of [SGD, { ...SGD, clipNorm: 1 }, ADAMW] satisfies OptimizerOptions[]) {
+        const { parameters, norms } = await train(gpu, { size, options, gradientsOf, steps: 1 });
         assert.not(Number.isFinite(norms[0]));
-        assert.not(Number.isFinite(parameters[place]));
+        assert.equal(parameters, randomArray([size], 1));
       }
     });
   }
 
-  test('gradients whose squares overflow are not turned into a step of zero', async (gpu) => {
+  test('gradients whose squares overflow count as not finite', async (gpu) => {
     const { parameters, norms } = await train(gpu, {
       size: 64,
       options: { ...SGD, clipNorm: 1 },
@@ -191,7 +189,7 @@ gpuSuite('optimisers', (test) => {
       steps: 1,
     });
     assert.is(norms[0], Number.POSITIVE_INFINITY);
-    assert.ok(parameters.every((value) => value < -1e18));
+    assert.equal(parameters, randomArray([64], 1));
   });
 
   test('two runs are bitwise equal', async (gpu) => {
@@ -212,7 +210,7 @@ gpuSuite('optimisers', (test) => {
     const size = 16384 * 7 + 64;
     for (const options of [SGD, ADAMW]) {
       const training = { size, options: { ...options, clipNorm: 0.5 }, gradientsOf: gradientsOfSize(size), steps: 2 };
-      const [first, second] = [await train(narrowGpu(gpu, 3), training), await train(gpu, training)];
+      const [first, second] = [await train(disguise(gpu, { groups: 3 }), training), await train(gpu, training)];
       assert.equal(first.norms, second.norms);
       assertClose(first.parameters, second.parameters, EXACT);
       assertClose(first.average, second.average, EXACT);

@@ -53,7 +53,7 @@ const sizeOf = (shape: number[]) => shape.reduce((product, extent) => product * 
 export function conv2d(input: ArrayLike<number>, weight: ArrayLike<number>, convolution: Convolution): Float64Array {
   const output = new Float64Array(sizeOf(conv2dShape(convolution)));
   forEachTerm(convolution, (o, i, w) => {
-    output[o]! += input[i]! * weight[w]!;
+    output[o] += input[i] * weight[w];
   });
   return output;
 }
@@ -67,8 +67,8 @@ export function conv2dGradients(
   const inputGradient = new Float64Array(input.length);
   const weightGradient = new Float64Array(weight.length);
   forEachTerm(convolution, (o, i, w) => {
-    inputGradient[i]! += outputGradient[o]! * weight[w]!;
-    weightGradient[w]! += outputGradient[o]! * input[i]!;
+    inputGradient[i] += outputGradient[o] * weight[w];
+    weightGradient[w] += outputGradient[o] * input[i];
   });
   return { input: inputGradient, weight: weightGradient };
 }

@@ -29,7 +29,7 @@ function forEachTerm(product: Product, visit: (output: number, a: number, b: num
 export function matmul(a: ArrayLike<number>, b: ArrayLike<number>, product: Product): Float64Array {
   const output = new Float64Array(product.batch * product.rows * product.columns);
   forEachTerm(product, (o, i, j) => {
-    output[o]! += a[i]! * b[j]!;
+    output[o] += a[i] * b[j];
   });
   return output;
 }
@@ -43,8 +43,8 @@ export function matmulGradients(
   const aGradient = new Float64Array(a.length);
   const bGradient = new Float64Array(b.length);
   forEachTerm(product, (o, i, j) => {
-    aGradient[i]! += outputGradient[o]! * b[j]!;
-    bGradient[j]! += outputGradient[o]! * a[i]!;
+    aGradient[i] += outputGradient[o] * b[j];
+    bGradient[j] += outputGradient[o] * a[i];
   });
   return { a: aGradient, b: bGradient };
 }
@@ -52,6 +52,6 @@ export function matmulGradients(
 /** Column sums of [rows, columns]. */
 export function columnSums(values: ArrayLike<number>, columns: number): Float64Array {
   const sums = new Float64Array(columns);
-  for (let i = 0; i < values.length; i++) sums[i % columns]! += values[i]!;
+  for (let i = 0; i < values.length; i++) sums[i % columns] += values[i];
   return sums;
 }

@@ -58,10 +58,10 @@ export function globalNorm(gradients: ArrayLike<number>): number {
   return Math.sqrt(sum);
 }
 
-/** Gradients whose norm is above `limit`, scaled down to it; a norm that is not finite scales nothing. */
+/** Gradients whose norm is above `limit`, scaled down to it. */
 export function clip(gradients: Float32Array, limit: number): Float64Array {
   const norm = globalNorm(gradients);
-  return Float64Array.from(gradients, (gradient) => (Number.isFinite(norm) && norm > limit ? (gradient * limit) / norm : gradient));
+  return Float64Array.from(gradients, (gradient) => (norm > limit ? (gradient * limit) / norm : gradient));
 }
 
 /** Changes `average`. */

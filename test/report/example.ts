@@ -61,8 +61,9 @@ export function decoded(png: Buffer) {
   const { width, height, data } = PNG.sync.read(png);
   const at = (x: number, y: number) => `#${data.subarray(4 * (y * width + x), 4 * (y * width + x) + 3).toString('hex')}`;
   const pixelsOfColour = (colour: string) => {
+    const [red, green, blue] = Buffer.from(colour.slice(1), 'hex');
     let count = 0;
-    for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) if (at(x, y) === colour) count++;
+    for (let i = 0; i < data.length; i += 4) if (data[i] === red && data[i + 1] === green && data[i + 2] === blue) count++;
     return count;
   };
   return { width, height, at, pixelsOfColour };

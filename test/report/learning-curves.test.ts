@@ -39,7 +39,7 @@ suite('learning curves', (test) => {
       loss: 1,
     }));
     const picture = decoded(await learningCurves([...steps, ...log.filter(({ type }) => type !== 'step')]));
-    assert.ok(picture.pixelsOfColour(PALE_ACCENT) > 1000); // a line all along its panel
+    assert.ok(picture.pixelsOfColour(PALE_ACCENT) > 650); // a line all along its panel of 680 pixels
   });
 
   test('a log without a finished epoch is refused', async () => {

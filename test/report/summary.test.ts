@@ -37,7 +37,7 @@ suite('summary', (test) => {
   });
 
   test('times are told in the units of people', () => {
-    const time = (seconds: number) => /time +(.*)\n/.exec(summary({ ...run, seconds }))?.[1];
+    const time = (seconds: number) => /^ +time +(.*)$/m.exec(summary({ ...run, seconds }))?.[1];
     assert.equal(
       [time(4.4), time(59.7), time(60), time(3599.6), time(3600), time(5430)],
       ['4 s', '1 min 0 s', '1 min 0 s', '1 h 0 min', '1 h 0 min', '1 h 30 min'],

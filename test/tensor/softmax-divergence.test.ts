@@ -12,12 +12,12 @@ import { disguise } from './disguise.js';
 type Kind = DivergenceOptions['kind'];
 const kinds: Kind[] = ['kl', 'cross-entropy', 'multi-target'];
 
-/** Rows of positive numbers: distributions, or for multi-target the largest number 1. */
+/** Rows of positive numbers: distributions, but every third row sums to 2; or for multi-target the largest number 1. */
 function targets(kind: Kind, faces: number, classes: number): Float32Array {
   const rows = randomArray([faces, classes], 2).map((x) => x + 1.1);
   for (let face = 0; face < faces; face++) {
     const row = rows.subarray(face * classes, (face + 1) * classes);
-    const whole = kind === 'multi-target' ? Math.max(...row) : row.reduce((sum, t) => sum + t, 0);
+    const whole = kind === 'multi-target' ? Math.max(...row) : row.reduce((sum, t) => sum + t, 0) / (face % 3 === 2 ? 2 : 1);
     row.forEach((t, c) => {
       row[c] = t / whole;
     });

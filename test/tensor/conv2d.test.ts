@@ -1,0 +1,220 @@
+import { ShapeError } from '#src/errors.js';
+import type { Gpu } from '#src/gpu/gpu.js';
+import { scale } from '#src/tensor/ops/arithmetic.js';
+import { type Conv2dOptions, conv2d } from '#src/tensor/ops/conv2d.js';
+import { Tape } from '#src/tensor/tape.js';
+import { type Convolution, conv2dGradients, conv2dShape, conv2d as reference } from '../reference/conv2d.js';
+import { columnSums } from '../reference/matmul.js';
+import { assert, gpuSuite, rejects } from '../support/suite.js';
+import { assertClose, checkGradients, randomArray, runOp } from '../support/tensors.js';
+import { disguise } from './disguise.js';
+import { withoutSubgroups, withPlainLoops } from './kernel-family.js';
+
+const CONVOLUTIONS: Convolution[] = [
+  { shape: [1, 1, 1, 1], weight: [1, 1, 1, 1] },
+  { shape: [2, 5, 7, 4], weight: [3, 3, 4, 8], padding: [1, 1, 1, 1] },
+  { shape: [1, 9, 9, 36], weight: [3, 3, 36, 68], padding: [1, 1, 1, 1] }, // more channels than a tile has
+  { shape: [3, 9, 8, 8], weight: [3, 3, 8, 36], stride: [2, 2], padding: [1, 1, 1, 1] },
+  { shape: [2, 7, 10, 12], weight: [5, 5, 12, 4], stride: [3, 2], padding: [2, 1, 0, 3] },
+  { shape: [1, 11, 11, 4], weight: [3, 3, 4, 4], dilation: [2, 2], padding: [2, 2, 2, 2] },
+  { shape: [2, 10, 9, 4], weight: [3, 2, 4, 8], stride: [2, 2], dilation: [3, 2], padding: [3, 3, 1, 1] },
+  { shape: [2, 6, 6, 16], weight: [1, 1, 16, 40], stride: [2, 2] }, // three quarters of the pixels in no output
+  { shape: [1, 8, 8, 4], weight: [2, 2, 4, 4], stride: [3, 3] },
+  { shape: [1, 2, 2, 4], weight: [5, 5, 4, 4], padding: [2, 2, 2, 2] }, // a kernel larger than the image
+  { shape: [1, 3, 3, 4], weight: [1, 1, 4, 4], padding: [2, 2, 2, 2] }, // outputs that see padding only
+  { shape: [5, 31, 29, 4], weight: [1, 3, 4, 4], padding: [0, 0, 1, 1] }, // pixels enough for several splits
+  { shape: [2, 12, 12, 1], weight: [3, 3, 1, 8], padding: [1, 1, 1, 1] }, // grey
+  { shape: [1, 13, 9, 3], weight: [7, 7, 3, 36], stride: [2, 2], padding: [3, 3, 3, 3] }, // coloured
+  { shape: [1, 5, 5, 5], weight: [2, 3, 5, 7] },
+  { shape: [2, 6, 5, 8], weight: [3, 3, 4, 8], padding: [1, 1, 1, 1], groups: 2 },
+  { shape: [1, 6, 7, 6], weight: [3, 3, 2, 9], stride: [1, 2], groups: 3 },
+  { shape: [2, 7, 7, 6], weight: [3, 3, 1, 6], stride: [2, 2], padding: [1, 1, 1, 1], groups: 6 }, // depthwise
+  { shape: [3, 17, 13, 8], weight: [5, 5, 1, 16], padding: [2, 2, 2, 2], dilation: [1, 2], groups: 8 },
+];
+const [, SIMPLE, WIDE, STRIDED, , , DILATED, POINTS, GAPS, , PADDED, LONG, GREY, COLOURED, ODD, GROUPED] = CONVOLUTIONS as [
+  ...Convolution[],
+  Convolution,
+];
+const DEPTHWISE = CONVOLUTIONS[17];
+
+const nameOf = ({ shape, weight, stride, padding, dilation, groups }: Convolution) =>
+  [
+    `[${shape}] * [${weight}]`,
+    stride && `stride ${stride}`,
+    padding && `padding ${padding}`,
+    dilation && `dilation ${dilation}`,
+    groups && `groups ${groups}`,
+  ]
+    .filter(Boolean)
+    .join(' ');
+
+function optionsOf({ stride, padding, dilation, groups }: Convolution): Conv2dOptions {
+  return { ...(stride && { stride }), ...(padding && { padding }), ...(dilation && { dilation }), ...(groups && { groups }) };
+}
+
+function operandsOf(convolution: Convolution) {
+  return {
+    input: randomArray(convolution.shape, 1),
+    weight: randomArray(convolution.weight, 2),
+    bias: randomArray([convolution.weight[3]], 3),
+    residual: randomArray(conv2dShape(convolution), 4),
+  };
+}
+
+type Operands = ReturnType<typeof operandsOf>;
+
+function inputsOf(convolution: Convolution, { input, weight, bias, residual }: Operands) {
+  return {
+    input: { shape: convolution.shape, data: input, differentiable: true },
+    weight: { shape: convolution.weight, data: weight, differentiable: true },
+    bias: { shape: [convolution.weight[3]], data: bias, differentiable: true },
+    residual: { shape: conv2dShape(convolution), data: residual, differentiable: true },
+  };
+}
+
+const outputGradientOf = (convolution: Convolution) => randomArray(conv2dShape(convolution), 5);
+
+/** Without anything behind it, and with bias, residual and ReLU. */
+function run(gpu: Gpu, convolution: Convolution, operands: Operands, fused: boolean) {
+  return runOp(
+    gpu,
+    inputsOf(convolution, operands),
+    (tape, t) => {
+      const epilogue: Conv2dOptions = fused ? { bias: t.bias, residual: t.residual, activation: 'relu' } : {};
+      return conv2d(tape, t.input, t.weight, { ...optionsOf(convolution), ...epilogue });
+    },
+    { outputGradient: outputGradientOf(convolution) },
+  );
+}
+
+function expected(convolution: Convolution, { input, weight, bias, residual }: Operands, fused: boolean) {
+  const linear = reference(input, weight, convolution);
+  const sum = fused ? linear.map((value, i) => value + bias[i % bias.length] + residual[i]) : linear;
+  const stopped = sum.map((value) => Number(fused && value <= 0));
+  const gradient = outputGradientOf(convolution).map((value, i) => (stopped[i] ? 0 : value));
+  return {
+    output: sum.map((value, i) => (stopped[i] ? 0 : value)),
+    gradients: { ...conv2dGradients(input, weight, gradient, convolution), bias: columnSums(gradient, bias.length), residual: gradient },
+  };
+}
+
+async function compareWithReference(gpu: Gpu, convolution: Convolution, operands = operandsOf(convolution)) {
+  for (const fused of [false, true]) {
+    const { outputs, gradients } = await run(gpu, convolution, operands, fused);
+    const wanted = expected(convolution, operands, fused);
+    // Rounding grows with the number of terms, not with the result.
+    const close = { relative: 1e-5, absolute: 2e-5 };
+    assertClose(outputs.output, wanted.output, close, 'output');
+    for (const name of ['input', 'weight', ...(fused ? ['bias', 'residual'] : [])] as (keyof Operands)[]) {
+      assertClose(gradients[name], wanted.gradients[name], close, `gradient of ${name}`);
+    }
+  }
+}
+
+gpuSuite('conv2d', (test) => {
+  for (const convolution of CONVOLUTIONS) {
+    test(nameOf(convolution), (gpu) => compareWithReference(gpu, convolution));
+  }
+
+  test('the kernels for any adapter agree', async (gpu) => {
+    for (const convolution of CONVOLUTIONS) await compareWithReference(withoutSubgroups(gpu), convolution);
+  });
+
+  test('loops left as loops agree', async (gpu) => {
+    for (const convolution of [STRIDED, GREY, DEPTHWISE]) await compareWithReference(withPlainLoops(gpu), convolution);
+    await compareWithReference(withPlainLoops(withoutSubgroups(gpu)), SIMPLE);
+  });
+
+  test('the splits of a GPU agree', async (gpu) => {
+    for (const convolution of [LONG, POINTS, GREY, GROUPED]) {
+      await compareWithReference(disguise(gpu, { isFallback: !gpu.adapter.isFallback }), convolution);
+    }
+  });
+
+  test('gradients agree with finite differences', async (gpu) => {
+    for (const convolution of [STRIDED, DILATED, COLOURED, GROUPED, DEPTHWISE]) {
+      await checkGradients(gpu, inputsOf(convolution, operandsOf(convolution)), (tape, t) =>
+        conv2d(tape, t.input, t.weight, { ...optionsOf(convolution), bias: t.bias, residual: t.residual }),
+      );
+    }
+  });
+
+  test('NaN and infinities reach those results that they belong to, and no others', async (gpu) => {
+    for (const convolution of [SIMPLE, STRIDED, POINTS, GREY, ODD, DEPTHWISE]) {
+      const operands = operandsOf(convolution);
+      // At the rim, where some taps find no input: they must not multiply what lies elsewhere by zero.
+      operands.input[operands.input.length - 1] = Number.NaN;
+      operands.input[0] = Number.POSITIVE_INFINITY;
+      operands.bias[1] = Number.NEGATIVE_INFINITY;
+      operands.residual[3] = Number.NaN;
+      await compareWithReference(gpu, convolution, operands);
+      await compareWithReference(withoutSubgroups(gpu), convolution, operands);
+    }
+  });
+
+  test('memory that held NaN before', async (gpu) => {
+    for (const [family, convolution] of [gpu, withoutSubgroups(gpu)].flatMap((each) =>
+      [GAPS, PADDED, LONG, GROUPED].map((c) => [each, c] as const),
+    )) {
+      const operands = operandsOf(convolution);
+      const sizes = [operands.input.length, operands.weight.length, operands.residual.length];
+      const poison = Object.fromEntries(
+        sizes.map((size, i) => [`poison${i}`, { shape: [size], data: new Float32Array(size).fill(Number.NaN) }]),
+      );
+      const { outputs, gradients } = await runOp(
+        family,
+        { ...inputsOf(convolution, operands), ...poison },
+        (tape, t) => {
+          for (const name in poison) scale(tape, t[name], 1);
+          return conv2d(tape, t.input, t.weight, optionsOf(convolution));
+        },
+        { outputGradient: outputGradientOf(convolution) },
+      );
+      const wanted = expected(convolution, operands, false);
+      assertClose(outputs.output, wanted.output, { absolute: 2e-5 }, 'output');
+      assertClose(gradients.input, wanted.gradients.input, { absolute: 2e-5 }, 'gradient of input');
+      assertClose(gradients.weight, wanted.gradients.weight, { absolute: 2e-5 }, 'gradient of weight');
+    }
+  });
+
+  test('two runs are equal bit by bit, also over two dimensions of dispatch', async (gpu) => {
+    for (const family of [gpu, withoutSubgroups(gpu)]) {
+      for (const convolution of [WIDE, LONG, GREY, DEPTHWISE]) {
+        const operands = operandsOf(convolution);
+        const first = await run(family, convolution, operands, true);
+        assert.equal(await run(family, convolution, operands, true), first);
+        assert.equal(await run(disguise(family, { groups: 3 }), convolution, operands, true), first);
+      }
+    }
+  });
+
+  test('numbers and pairs stand for all sides', (gpu) => {
+    const tape = new Tape(gpu);
+    const shapeWith = (options: Conv2dOptions) =>
+      conv2d(tape, tape.tensor('x', [1, 10, 20, 4]), tape.tensor('w', [3, 3, 4, 4]), options).shape;
+    assert.equal(shapeWith({}), [1, 8, 18, 4]);
+    assert.equal(shapeWith({ padding: 1 }), [1, 10, 20, 4]);
+    assert.equal(shapeWith({ padding: [1, 0] }), [1, 10, 18, 4]);
+    assert.equal(shapeWith({ padding: [1, 2, 3, 4] }), [1, 11, 25, 4]);
+    assert.equal(shapeWith({ stride: 2 }), [1, 4, 9, 4]);
+    assert.equal(shapeWith({ stride: [1, 3], dilation: [2, 1] }), [1, 6, 6, 4]);
+    return Promise.resolve();
+  });
+
+  test('shapes that do not fit are refused', async (gpu) => {
+    const tape = new Tape(gpu);
+    const tensor = (...shape: number[]) => tape.tensor('t', shape);
+    const image = tensor(1, 5, 5, 4);
+    const refused = (weight: number[], options: Conv2dOptions, ...parts: string[]) =>
+      rejects(() => conv2d(tape, image, tensor(...weight), options), ShapeError, 'conv2d', ...parts);
+    await refused([3, 3, 4], {}, 'four axes');
+    await refused([3, 3, 3, 8], {}, '4 input channels in 1 groups', 'for 3');
+    await refused([3, 3, 2, 9], { groups: 2 }, '9 output channels in 2 groups');
+    await refused([3, 3, 4, 8], { stride: 0 }, 'stride 0');
+    await refused([3, 3, 4, 8], { dilation: [1, 1.5] }, 'dilation 1,1.5');
+    await refused([3, 3, 4, 8], { padding: [0, -1] }, 'padding 0,-1');
+    await refused([7, 7, 4, 8], {}, 'larger than the padded image');
+    await refused([3, 3, 4, 8], { bias: tensor(4) }, 'bias [4] for 8 output channels');
+    await refused([3, 3, 4, 8], { residual: tensor(1, 5, 5, 8) }, 'residual [1,5,5,8] for an output [1,3,3,8]');
+  });
+});
