@@ -1,8 +1,8 @@
 // Inverted dropout (Srivastava et al. 2014): output = input * keep / (1 - rate), keep 0 with probability `rate`, else 1.
 //
 // input, output: flat [size]; step: the state of the step, from which the mask is drawn
-// The mask is a pure function of (seed, step, stream, element) and never stored: the backward pass is this kernel again, from output gradient to input
-// gradient. Multiplied rather than selected, so that NaN shows even where it is dropped. One Philox call per vec4; see lib/elements.wgsl.
+// The mask is a pure function of (seed, step, stream, element) and never stored: the backward pass is this kernel again, from output gradient
+// to input gradient. Multiplied rather than selected, so that NaN shows even where it is dropped. One Philox call per vec4; see lib/elements.wgsl.
 
 // #include "lib/elements.wgsl"
 // #include "lib/random.wgsl"

@@ -2,9 +2,9 @@
 //   output[row, k] = factor * sum over i of input[row, k + i * width]        (MAXIMUM: the maximum; NaN where a term is NaN)
 //
 // input [rows, total], output [rows, width]
-// A reduction of [outer, length, inner] over its middle axis folds rows of length * inner to parts * inner, stage by stage until one part is left; a
-// term of a stage stands for at most 64 of the stage before. A tree of fixed order: small rounding errors, and equal inputs give equal bits. One output a
-// thread: neighbouring threads read neighbouring numbers, whichever axis is reduced.
+// A reduction of [outer, length, inner] over its middle axis folds rows of length * inner to parts * inner, stage by stage until one part is
+// left; a term of a stage stands for at most 64 of the stage before. A tree of fixed order: small rounding errors, and equal inputs give equal
+// bits. One output a thread: neighbouring threads read neighbouring numbers, whichever axis is reduced.
 
 // #include "lib/nan.wgsl"
 

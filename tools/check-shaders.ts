@@ -5,6 +5,7 @@ import { ShaderError } from '#src/errors.js';
 import { openGpu } from '#src/gpu/dawn.js';
 import type { Gpu } from '#src/gpu/gpu.js';
 import { ShaderLibrary } from '#src/gpu/shader.js';
+import { runCommand } from '#src/run/command.js';
 
 export interface ShaderProblem {
   /** Path below the shader folder. */
@@ -88,7 +89,7 @@ function unusedDeclarations(name: string, source: string, text: string): ShaderP
     ...[...(params?.[0] ?? '').matchAll(/(\w+): *[uif]32\b/g)].map((match) => ({
       what: 'param',
       word: match[1],
-      index: params.index + match.index,
+      index: (params?.index ?? 0) + match.index,
     })),
   ];
   return declared
@@ -99,19 +100,16 @@ function unusedDeclarations(name: string, source: string, text: string): ShaderP
     });
 }
 
-async function main(): Promise<void> {
-  const names = process.argv.length > 2 ? process.argv.slice(2) : shaderNames();
+async function main(args: string[]): Promise<void> {
+  const names = args.length > 0 ? args : shaderNames();
   const gpu = await openGpu();
   const problems: ShaderProblem[] = [];
   for (const name of names) problems.push(...(await checkShader(gpu, name)));
   for (const { file, line, column, severity, message } of problems) {
     console.log(`shaders/${file}:${line ? `${line}:${column}:` : ''} ${severity}: ${message}`);
   }
-  console.log(
-    `${names.length} shaders, ${problems.filter((p) => p.severity === 'error').length} errors, ${problems.filter((p) => p.severity === 'warning').length} warnings`,
-  );
-  gpu.close();
-  process.exit(problems.length ? 1 : 0);
+  if (problems.length > 0) throw new ShaderError(`${problems.length} problems in ${names.length} shaders`, 'Mend what is named above.');
+  console.log(`${names.length} shaders compile`);
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await main();
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await runCommand(main);

@@ -1,9 +1,10 @@
 /** What the present adapter can do at best, measured: `node dist/tools/limits.js [--adapter NAME] [--json]`. */
 
 import { pathToFileURL } from 'node:url';
-import { parseArgs } from 'node:util';
 import { openGpu } from '#src/gpu/dawn.js';
 import type { Gpu } from '#src/gpu/gpu.js';
+import { runCommand } from '#src/run/command.js';
+import { completeOptions, grouped, parseArguments } from '#src/run/option-table.js';
 import { Program, Readback } from '#src/tensor/program.js';
 import { type LaunchSpec, Tape } from '#src/tensor/tape.js';
 import { persistentTensor, type Tensor } from '#src/tensor/tensor.js';
@@ -171,13 +172,18 @@ export function formatLimits(limits: Limits): string {
   return rows.map(([what, value, unit]) => `${what.padEnd(28)}${value.toFixed(1).padStart(10)} ${unit}`).join('\n');
 }
 
-async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { adapter: { type: 'string' }, json: { type: 'boolean' } } });
-  const gpu = await openGpu({ adapter: values.adapter });
+const OPTIONS = grouped('Options:', {
+  json: { type: 'boolean', description: 'Print one JSON object', default: false },
+  adapter: { type: 'string', description: "Part of the adapter's name, or 'software'", defaultText: 'the fastest found' },
+} as const);
+
+async function main(args: string[]): Promise<void> {
+  const usage = 'Measures what the adapter can do at best.';
+  const { given } = parseArguments({ command: 'tools/limits', usage, positionals: '', table: OPTIONS }, args);
+  const { json, adapter } = completeOptions(OPTIONS, given);
+  const gpu = await openGpu({ adapter });
   const limits = await measureLimits(gpu);
-  console.log(values.json ? JSON.stringify({ adapter: gpu.adapter, limits }) : `${gpu.adapter.description}\n\n${formatLimits(limits)}`);
-  gpu.close();
-  process.exit(0);
+  console.log(json ? JSON.stringify({ adapter: gpu.adapter, limits }) : `${gpu.adapter.description}\n${formatLimits(limits)}`);
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await main();
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await runCommand(main);

@@ -2,8 +2,8 @@
 //   ReLU  max(x, 0)
 //   GELU  x * s(2u), u = sqrt(2 / pi) * (x + 0.044715 x³), which is 0.5 x (1 + tanh u) (Hendrycks & Gimpel 2016, the tanh form)
 //   SiLU  x * s(x)
-// with s(x) = 1 / (1 + exp(-x)). Through s, because tanh by exponentials is infinity / infinity on some drivers. Like PyTorch, -infinity gives NaN for
-// GELU and SiLU; NaN gives NaN for all.
+// with s(x) = 1 / (1 + exp(-x)). Through s, because tanh by exponentials is infinity / infinity on some drivers. Like PyTorch, -infinity gives
+// NaN for GELU and SiLU; NaN gives NaN for all.
 
 const KIND: u32 = 0u;
 const RELU: u32 = 0u;

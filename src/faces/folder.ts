@@ -43,7 +43,9 @@ export function findClassImages(folder: string): ClassImage[] {
 export async function readFolder(folder: string, images: readonly ClassImage[], options: DatasetOptions): Promise<Dataset> {
   const classes = inExpressionOrder([...new Set(images.map((image) => image.className))]);
   if (classes.length < 2) {
-    throw new InputError(`its images are all of the class ${classes[0]}`, 'Give one sub-folder of images per class, at least two.', { file: folder });
+    throw new InputError(`its images are all of the class ${classes[0]}`, 'Give one sub-folder of images per class, at least two.', {
+      file: folder,
+    });
   }
   if (images.some((image) => image.role) && !images.some((image) => image.role === 'train')) {
     throw new InputError('there is no train folder with images', 'Beside test or validation, give the faces to learn from in train/.', {

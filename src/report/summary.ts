@@ -7,13 +7,15 @@ export interface FinishedRun {
   folder: { path: string };
   /** On the test split, with the weights of `bestEpoch`. */
   test: Evaluation;
+  /** Without the faces that training has seen. */
+  testWithoutCopies?: Evaluation | undefined;
   bestEpoch: number;
   /** Of training and validation. */
   seconds: number;
 }
 
 /** The text that a person reads at the end of a run. */
-export function summary({ folder, test, bestEpoch, seconds }: FinishedRun, pictures: readonly Picture[] = []): string {
+export function summary({ folder, test, testWithoutCopies, bestEpoch, seconds }: FinishedRun, pictures: readonly Picture[] = []): string {
   const lines = [
     `Tested on ${count(test.faces)} faces, with the weights of epoch ${bestEpoch}, the best on validation:`,
     ...table([

@@ -70,7 +70,15 @@ suite('FER+ reader', (test) => {
 
   test('resizes and repeats channels where asked', () =>
     inFolder(async (folder) => {
-      writeFerPlus(folder, OFFICIAL.map((row) => ({ ...row, pixels: Array(48 * 48).fill(200).join(' ') })));
+      writeFerPlus(
+        folder,
+        OFFICIAL.map((row) => ({
+          ...row,
+          pixels: Array(48 * 48)
+            .fill(200)
+            .join(' '),
+        })),
+      );
       const { train, notes } = await openDataset(folder, { ...OPTIONS, size: 64, channels: 3 });
       assert.equal([train.height, train.width, train.channels], [64, 64, 3]);
       assert.is(train.pixels.length, 4 * 64 * 64 * 3);
@@ -84,7 +92,12 @@ suite('FER+ reader', (test) => {
       const { pixels, votes } = ferPlusText(OFFICIAL);
       write(folder, 'a/fer2013.csv', pixels);
       write(folder, 'b/fer2013new.csv', votes);
-      await rejects(() => openDataset(path.join(folder, 'a'), OPTIONS), InputError, 'fer2013new.csv with the FER+ votes', 'microsoft/FERPlus');
+      await rejects(
+        () => openDataset(path.join(folder, 'a'), OPTIONS),
+        InputError,
+        'fer2013new.csv with the FER+ votes',
+        'microsoft/FERPlus',
+      );
       await rejects(() => openDataset(path.join(folder, 'b'), OPTIONS), InputError, 'fer2013.csv with the pixels', 'kaggle.com');
     }));
 
@@ -96,14 +109,41 @@ suite('FER+ reader', (test) => {
         ['votes header', good.pixels, good.votes.replace('contempt', 'scorn'), 'fer2013new.csv', 'line 1', VOTES_HEADER],
         ['too few pixels', good.pixels.replace(pixelCell(2), '1 2 3'), good.votes, 'line 4', 'pixels', '3 pixels, not 2304 (48×48)'],
         ['too many pixels', good.pixels.replace(pixelCell(2), `${pixelCell(2)} 7`), good.votes, 'line 4', '2305 pixels'],
-        ['pixel out of range', good.pixels.replace(pixelCell(1), pixelCell(1).replace(' 255 ', ' 256 ')), good.votes, 'line 3', 'pixel 255 is 256', '0 to 255'],
+        [
+          'pixel out of range',
+          good.pixels.replace(pixelCell(1), pixelCell(1).replace(' 255 ', ' 256 ')),
+          good.votes,
+          'line 3',
+          'pixel 255 is 256',
+          '0 to 255',
+        ],
         ['negative pixel', good.pixels.replace(pixelCell(1), pixelCell(1).replace(' 3 ', ' -3 ')), good.votes, 'line 3', "'-' in pixel 3"],
         ['unknown label', good.pixels.replace(/^3,/m, '7,'), good.votes, 'line 2', 'emotion', "'7' is no label"],
         ['unknown usage', good.pixels.replace('PrivateTest', 'Private'), good.votes, 'line 8', 'Usage', "'Private' is none of"],
         ['too few cells', good.pixels.replace(/^3,.*$/m, '3'), good.votes, 'line 2', 'no row of emotion,pixels,Usage'],
-        ['usage differs', good.pixels.replace('PrivateTest', 'PublicTest'), good.votes, 'line 8', 'is PublicTest, but PrivateTest in the same row'],
-        ['negative votes', good.pixels, good.votes.replace('fer3.png,0,9', 'fer3.png,-1,9'), 'fer2013new.csv', 'line 5', 'neutral', 'negative votes: -1'],
-        ['no votes', good.pixels, good.votes.replace('fer3.png,0,9,0,0,0,0,0,1', 'fer3.png,0,0,0,0,0,0,0,0'), 'line 5', 'all votes are zero'],
+        [
+          'usage differs',
+          good.pixels.replace('PrivateTest', 'PublicTest'),
+          good.votes,
+          'line 8',
+          'is PublicTest, but PrivateTest in the same row',
+        ],
+        [
+          'negative votes',
+          good.pixels,
+          good.votes.replace('fer3.png,0,9', 'fer3.png,-1,9'),
+          'fer2013new.csv',
+          'line 5',
+          'neutral',
+          'negative votes: -1',
+        ],
+        [
+          'no votes',
+          good.pixels,
+          good.votes.replace('fer3.png,0,9,0,0,0,0,0,1', 'fer3.png,0,0,0,0,0,0,0,0'),
+          'line 5',
+          'all votes are zero',
+        ],
         ['no number', good.pixels, good.votes.replace('fer3.png,0,9', 'fer3.png,0,many'), 'line 5', 'happiness', "'many' is no number"],
         ['an empty cell', good.pixels, good.votes.replace('fer3.png,0,9', 'fer3.png,0,'), 'line 5', 'happiness', "'' is no number"],
         ['cells missing', good.pixels, good.votes.replace('fer3.png,0,9', 'fer3.png,9'), 'line 5', '11 cells, but the header has 12'],
@@ -123,7 +163,10 @@ suite('FER+ reader', (test) => {
 
   test('takes faces on which all votes are for NF', () =>
     inFolder(async (folder) => {
-      writeFerPlus(folder, OFFICIAL.map((row) => ({ ...row, votes: '0,0,0,0,0,0,0,0,0,10' })));
+      writeFerPlus(
+        folder,
+        OFFICIAL.map((row) => ({ ...row, votes: '0,0,0,0,0,0,0,0,0,10' })),
+      );
       assert.is((await openDataset(folder, OPTIONS)).train.count, 4);
     }));
 
@@ -188,11 +231,17 @@ suite('FER+ itself', (test) => {
     assert.equal(perClass(train, validation), [8740, 7287, 3149, 3014, 2100, 119, 532, 119]);
     assert.equal(perClass(held), [1182, 865, 415, 351, 287, 24, 62, 13]);
     const shares = perClass(validation).map((count, index) => count / perClass(train, validation)[index]);
-    assert.ok(shares.every((share) => share > 0.08 && share < 0.12), `stratified: ${shares}`);
+    assert.ok(
+      shares.every((share) => share > 0.08 && share < 0.12),
+      `stratified: ${shares}`,
+    );
   });
 
   test('has own labels that often agree with the votes', () => {
-    const faces = selectFaces(dataset.train, Array.from({ length: 5000 }, (_, index) => index));
+    const faces = selectFaces(
+      dataset.train,
+      Array.from({ length: 5000 }, (_, index) => index),
+    );
     const { targets, kept } = ferPlusTargets(faces.votes, 10, 8, 'majority');
     const same = [...kept].filter((face) => plurality(targets.subarray(face * 8, face * 8 + 8)) === faces.labels![face]).length;
     assert.ok(same / kept.length > 0.6 && same / kept.length < 0.9, `${same} of ${kept.length} agree`);
