@@ -25,7 +25,11 @@ await runCommand(async (args) => {
     onProgress: (done, total, what) => line.update({ what, done, total }),
   });
   if (dataset.classes.join() !== model.classes.join()) {
-    throw new UsageError(`the model tells ${model.classes.join(', ')}; the data has ${dataset.classes.join(', ')}`, 'Evaluate on data with the classes of the run.', { field: '--data' });
+    throw new UsageError(
+      `the model tells ${model.classes.join(', ')}; the data has ${dataset.classes.join(', ')}`,
+      'Evaluate on data with the classes of the run.',
+      { field: '--data' },
+    );
   }
   const faces = dataset[split];
   const probabilities = await model.predict(faces, (done) => line.update({ what: split, done, total: faces.count }));

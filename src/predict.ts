@@ -32,5 +32,7 @@ await runCommand(async (args) => {
     const row = await model.predict(faces);
     predictions.push({ image, probabilities: Object.fromEntries(classes.map((name, c) => [name, row[c]])), entropy: entropy(row) });
   }
-  process.stdout.write(json ? `${JSON.stringify(predictions.length === 1 ? predictions[0] : predictions)}\n` : predictionTable(predictions));
+  process.stdout.write(
+    json ? `${JSON.stringify(predictions.length === 1 ? predictions[0] : predictions)}\n` : predictionTable(predictions),
+  );
 });

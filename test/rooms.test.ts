@@ -40,7 +40,10 @@ suite('rooms', (test) => {
       if (!(room in allowed)) continue;
       for (const path of importsOf(file).filter((path) => path.startsWith('.'))) {
         const target = roomOf(relative(src, join(src, dirname(file), path)).replace(/\.js$/, '.ts'));
-        assert.ok(target === room || common.includes(target) || allowed[room].includes(target), `${file} imports ${path}: ${room} may import from ${allowed[room].join(', ') || 'no room'}`);
+        assert.ok(
+          target === room || common.includes(target) || allowed[room].includes(target),
+          `${file} imports ${path}: ${room} may import from ${allowed[room].join(', ') || 'no room'}`,
+        );
       }
     }
   });

@@ -36,7 +36,10 @@ export async function openGpu({ adapter: wanted, unsafe = false }: OpenOptions =
   }
   if (!adapter) throw noAdapter(wanted);
   if (/null/i.test(`${adapter.info.description} ${adapter.info.device}`)) {
-    throw new DeviceError("only Dawn's null backend answers", 'It computes nothing. Run `node tools/setup.mjs` to find or set up a real adapter.');
+    throw new DeviceError(
+      "only Dawn's null backend answers",
+      'It computes nothing. Run `node tools/setup.mjs` to find or set up a real adapter.',
+    );
   }
   const features = (['timestamp-query', 'subgroups', 'shader-f16'] as GPUFeatureName[]).filter((name) => adapter.features.has(name));
   // Default limits are small: ask for all that this adapter offers.
@@ -60,12 +63,19 @@ export async function openGpu({ adapter: wanted, unsafe = false }: OpenOptions =
 
 function noAdapter(wanted: string | undefined, cause?: unknown): DeviceError {
   const which = wanted ? `no WebGPU adapter matches '${wanted}'` : 'no WebGPU adapter was found';
-  return new DeviceError(which, 'Run `node tools/setup.mjs`: it finds an adapter, or installs or names the driver that is missing on this system.', {}, { cause });
+  return new DeviceError(
+    which,
+    'Run `node tools/setup.mjs`: it finds an adapter, or installs or names the driver that is missing on this system.',
+    {},
+    { cause },
+  );
 }
 
 function isSoftware(adapter: GPUAdapter): boolean {
   const info = adapter.info as GPUAdapterInfo & { isFallbackAdapter?: boolean };
-  return info.isFallbackAdapter === true || /llvmpipe|swiftshader|software/i.test(`${info.device} ${info.description} ${info.architecture}`);
+  return (
+    info.isFallbackAdapter === true || /llvmpipe|swiftshader|software/i.test(`${info.device} ${info.description} ${info.architecture}`)
+  );
 }
 
 function summary(adapter: GPUAdapter, features: GPUFeatureName[]): AdapterSummary {

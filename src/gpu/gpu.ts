@@ -72,11 +72,17 @@ export class Gpu {
   /** Throws what the device reported since the last call. After a loss every WebGPU call "succeeds", hence the own flag. */
   check(): void {
     if (this.lost !== undefined) {
-      throw new DeviceError(`the device was lost: ${this.lost}`, 'Resume the run from its last checkpoint with --resume; try a smaller --batch if it happens again.');
+      throw new DeviceError(
+        `the device was lost: ${this.lost}`,
+        'Resume the run from its last checkpoint with --resume; try a smaller --batch if it happens again.',
+      );
     }
     const errors = this.errors.splice(0);
     if (errors.length > 0) {
-      throw new DeviceError(errors.join('\n'), 'This is a defect of moue, not of your input: please report it with the command and this message.');
+      throw new DeviceError(
+        errors.join('\n'),
+        'This is a defect of moue, not of your input: please report it with the command and this message.',
+      );
     }
   }
 
@@ -85,7 +91,10 @@ export class Gpu {
     const size = Math.max(16, Math.ceil(sizeBytes / 16) * 16); // shaders may see any tensor as array<vec4f>
     const remedy = 'Use a smaller --batch, --size or --model.';
     if (size > this.limits.maxBufferSize) {
-      throw new DeviceError(`buffer '${label}' of ${megabytes(size)} is beyond this adapter's limit of ${megabytes(this.limits.maxBufferSize)}`, remedy);
+      throw new DeviceError(
+        `buffer '${label}' of ${megabytes(size)} is beyond this adapter's limit of ${megabytes(this.limits.maxBufferSize)}`,
+        remedy,
+      );
     }
     if (this.counters.bytes + size > this.memoryBudgetBytes) {
       throw new DeviceError(
@@ -147,11 +156,17 @@ export class Gpu {
     if (pipeline && !error) return { pipeline, layout };
     const lines = shader.text.split('\n');
     const info = await module.getCompilationInfo();
-    const messages = info.messages.map((m) => `  ${m.lineNum}:${m.linePos} ${m.type}: ${m.message}\n    ${lines[m.lineNum - 1]?.trim() ?? ''}`);
+    const messages = info.messages.map(
+      (m) => `  ${m.lineNum}:${m.linePos} ${m.type}: ${m.message}\n    ${lines[m.lineNum - 1]?.trim() ?? ''}`,
+    );
     if (messages.length === 0) messages.push(`  ${error?.message ?? failure?.message ?? 'unknown reason'}`);
-    throw new ShaderError(`does not compile:\n${messages.join('\n')}`, `Mend shaders/${shader.name}.wgsl (line numbers are those of the text after expansion).`, {
-      file: shader.label,
-    });
+    throw new ShaderError(
+      `does not compile:\n${messages.join('\n')}`,
+      `Mend shaders/${shader.name}.wgsl (line numbers are those of the text after expansion).`,
+      {
+        file: shader.label,
+      },
+    );
   }
 
   /** Explicit, because `layout: 'auto'` drops bindings that a variant does not use. */

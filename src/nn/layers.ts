@@ -31,15 +31,28 @@ interface ConvolutionOptions {
 }
 
 /** [N, H, W, C] → [N, H', W', channels]; weight [kernel, kernel, C, channels]. */
-export function convolution(scope: Scope, x: Tensor, { channels, kernel, stride = 1, padding = kernel >> 1, bias = false, activation = 'none' }: ConvolutionOptions): Tensor {
+export function convolution(
+  scope: Scope,
+  x: Tensor,
+  { channels, kernel, stride = 1, padding = kernel >> 1, bias = false, activation = 'none' }: ConvolutionOptions,
+): Tensor {
   const { tape, parameters, path } = scope;
   const input = x.shape[3];
   const weight = parameters.weight(join(path, 'weight'), [kernel, kernel, input, channels], heNormal(kernel * kernel * input));
-  return ops.conv2d(tape, x, weight, { stride, padding, activation, ...(bias && { bias: parameters.weight(join(path, 'bias'), [channels], zeros) }) });
+  return ops.conv2d(tape, x, weight, {
+    stride,
+    padding,
+    activation,
+    ...(bias && { bias: parameters.weight(join(path, 'bias'), [channels], zeros) }),
+  });
 }
 
 /** Batch normalisation over all but the last axis, then an optional residual and activation. */
-export function batchNorm(scope: Scope, x: Tensor, { activation = 'none', residual }: { activation?: 'none' | 'relu'; residual?: Tensor } = {}): Tensor {
+export function batchNorm(
+  scope: Scope,
+  x: Tensor,
+  { activation = 'none', residual }: { activation?: 'none' | 'relu'; residual?: Tensor } = {},
+): Tensor {
   const { tape, parameters, path } = scope;
   const shape = [x.shape.at(-1)!];
   const norm = {
@@ -70,6 +83,8 @@ export function residualBlock(scope: Scope, x: Tensor, { channels, stride = 1 }:
   const second = convolution(inside(scope, 'second.conv'), first, { channels, kernel: 3 });
   const changes = stride !== 1 || x.shape[3] !== channels;
   const projection = inside(scope, 'projection');
-  const shortcut = changes ? batchNorm(inside(projection, 'norm'), convolution(inside(projection, 'conv'), x, { channels, kernel: 1, stride })) : x;
+  const shortcut = changes
+    ? batchNorm(inside(projection, 'norm'), convolution(inside(projection, 'conv'), x, { channels, kernel: 1, stride }))
+    : x;
   return batchNorm(inside(scope, 'second.norm'), second, { activation: 'relu', residual: shortcut });
 }

@@ -19,7 +19,12 @@ function widen(channels: number, width: number): number {
 }
 
 /** Stages of residual blocks between a stem and global average pooling; the first block of each but the first stage halves the size. */
-function residualNetwork(scope: Scope, stem: Tensor, stages: { channels: number; blocks: number; stride: number }[], { classes, dropout }: ModelOptions): Tensor {
+function residualNetwork(
+  scope: Scope,
+  stem: Tensor,
+  stages: { channels: number; blocks: number; stride: number }[],
+  { classes, dropout }: ModelOptions,
+): Tensor {
   let x = stem;
   stages.forEach(({ channels, blocks, stride }, i) => {
     for (let block = 0; block < blocks; block++) {
@@ -62,12 +67,18 @@ const vgg13: Model = (scope, faces, { classes, width, dropout }) => {
     [256, 3],
   ].forEach(([channels, layers], i) => {
     for (let layer = 0; layer < layers!; layer++) {
-      x = convolution(inside(scope, `group${i + 1}.conv${layer + 1}`), x, { channels: widen(channels!, width), kernel: 3, bias: true, activation: 'relu' });
+      x = convolution(inside(scope, `group${i + 1}.conv${layer + 1}`), x, {
+        channels: widen(channels!, width),
+        kernel: 3,
+        bias: true,
+        activation: 'relu',
+      });
     }
     x = ops.dropout(tape, ops.maxPool2d(tape, x, { kernel: 2 }), dropout / 2);
   });
   x = ops.reshape(tape, x, [x.shape[0], x.size / x.shape[0]]);
-  for (const name of ['dense1', 'dense2']) x = ops.dropout(tape, ops.relu(tape, dense(inside(scope, name), x, widen(1024, width))), dropout);
+  for (const name of ['dense1', 'dense2'])
+    x = ops.dropout(tape, ops.relu(tape, dense(inside(scope, name), x, widen(1024, width))), dropout);
   return dense(inside(scope, 'head'), x, classes);
 };
 

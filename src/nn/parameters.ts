@@ -1,7 +1,7 @@
 import { RunError } from '../errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { readBuffer } from '../tensor/program.js';
-import { createTensor, sizeOf, Storage, type Tensor, writeTensor } from '../tensor/tensor.js';
+import { createTensor, Storage, sizeOf, type Tensor, writeTensor } from '../tensor/tensor.js';
 
 /** Fills a parameter's first values; `random(i)` are independent standard normal numbers. */
 export type Initial = (values: Float32Array, random: (index: number) => number) => void;
@@ -138,7 +138,10 @@ export class Parameters {
     for (const [name, { tensor }] of this.entries) {
       const value = values.get(name);
       if (value?.shape.join() !== tensor.shape.join()) {
-        throw new RunError(`${name} is [${tensor.shape}] here, ${value ? `[${value.shape}]` : 'absent'} there`, 'Give the checkpoint of a run with the same --model, --width, --size and classes.');
+        throw new RunError(
+          `${name} is [${tensor.shape}] here, ${value ? `[${value.shape}]` : 'absent'} there`,
+          'Give the checkpoint of a run with the same --model, --width, --size and classes.',
+        );
       }
       writeTensor(gpu, tensor, value.data);
     }

@@ -12,7 +12,11 @@ function lessonOf(mode: FerPlusMode): (faces: FaceSet) => Lesson {
     const classes = faces.classes.length;
     const { targets, kept } = ferPlusTargets(faces.votes, faces.voteNames.length, classes, mode);
     if (kept.length === 0) {
-      throw new InputError(`the FER+ ${mode} rule keeps none of the ${faces.count} faces of ${faces.name}`, 'Choose another --paradigm, or data with more agreement.', { field: '--paradigm' });
+      throw new InputError(
+        `the FER+ ${mode} rule keeps none of the ${faces.count} faces of ${faces.name}`,
+        'Choose another --paradigm, or data with more agreement.',
+        { field: '--paradigm' },
+      );
     }
     const rows = new Float32Array(kept.length * classes);
     kept.forEach((face, i) => {

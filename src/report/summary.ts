@@ -20,6 +20,15 @@ export function summary({ folder, test, testWithoutCopies, bestEpoch, seconds }:
     `Tested on ${count(test.faces)} faces, with the weights of epoch ${bestEpoch}, the best on validation:`,
     ...table([
       ['accuracy', percent(test.accuracy, 1), `of the ${count(test.count)} faces on which most annotators agree`],
+      ...(testWithoutCopies
+        ? [
+            [
+              '',
+              percent(testWithoutCopies.accuracy, 1),
+              `without the ${count(test.faces - testWithoutCopies.faces)} test faces of which training has seen an exact copy`,
+            ],
+          ]
+        : []),
       ['per expression', percent(test.meanClassAccuracy, 1), `on average, rare ones counting as much as common ones; ${hardest(test)}`],
       [
         'agreement',

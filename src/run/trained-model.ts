@@ -43,7 +43,8 @@ export async function loadTrainedModel(gpu: Gpu, runPath: string, which: 'best' 
     async predict(faces, onProgress) {
       const source = { height: faces.height, width: faces.width, channels: faces.channels };
       const extent = JSON.stringify(source);
-      if (predictor?.extent !== extent) predictor = { extent, create: Predictor.create(gpu, parameters, { model, modelOptions, batch, source, input }) };
+      if (predictor?.extent !== extent)
+        predictor = { extent, create: Predictor.create(gpu, parameters, { model, modelOptions, batch, source, input }) };
       return (await predictor.create).predict(faces, onProgress);
     },
   };

@@ -87,7 +87,9 @@ export async function train(options: TrainOptions, line: ProgressLine): Promise<
   const learner = await createLearner(setup);
   const { peakBytes, boundBytes } = learner.program.memory;
   const mebibytes = (bytes: number) => (bytes / 2 ** 20).toFixed(0);
-  line.print(`${learner.parameters.count().toLocaleString('en-US')} weights; ${learner.program.launches.length} launches a step in ${mebibytes(peakBytes)} MiB (at least ${mebibytes(boundBytes)})`);
+  line.print(
+    `${learner.parameters.count().toLocaleString('en-US')} weights; ${learner.program.launches.length} launches a step in ${mebibytes(peakBytes)} MiB (at least ${mebibytes(boundBytes)})`,
+  );
   const standing: Standing = { step: 0, epoch: 0, lossSum: 0, best: { accuracy: -1, epoch: 0 }, seconds: 0 };
   if (checkpoint && resumed) {
     const found = await learner.read();
@@ -256,7 +258,10 @@ class Training {
     };
     evaluator.destroy();
     learner.destroy();
-    const { best: { epoch: bestEpoch }, seconds } = standing;
+    const {
+      best: { epoch: bestEpoch },
+      seconds,
+    } = standing;
     return { folder, dataset, test, testWithoutCopies, validation, testProbabilities, bestEpoch, seconds, record: record as never };
   }
 
@@ -312,7 +317,10 @@ class Training {
       const what = Number.isFinite(loss) ? `the gradient norm is ${gradientNorm}` : `the loss is ${loss}`;
       const { ids } = setup.dataset.train;
       const where = `step ${step + 1}, epoch ${standing.epoch + 1}; first in ${launch ?? 'none of its launches when repeated'}; on the faces ${Array.from(batch.faces.subarray(0, 4), (face) => ids[face]).join(', ')}, …`;
-      throw new NumericError(`${what} at ${where}`, 'Lower --learning-rate or set --clip-norm, and go on from the last checkpoint with --resume.');
+      throw new NumericError(
+        `${what} at ${where}`,
+        'Lower --learning-rate or set --clip-norm, and go on from the last checkpoint with --resume.',
+      );
     }
     standing.step = step + 1;
     standing.lossSum += loss;

@@ -31,7 +31,14 @@ export class Program {
   private readonly buffers: GPUBuffer[];
   private readonly places: Map<Tensor, GPUBuffer>;
 
-  private constructor(gpu: Gpu, tape: Tape, dispatches: Dispatch[], buffers: GPUBuffer[], places: Map<Tensor, GPUBuffer>, memory: Program['memory']) {
+  private constructor(
+    gpu: Gpu,
+    tape: Tape,
+    dispatches: Dispatch[],
+    buffers: GPUBuffer[],
+    places: Map<Tensor, GPUBuffer>,
+    memory: Program['memory'],
+  ) {
     this.gpu = gpu;
     this.tape = tape;
     this.launches = tape.launches;
@@ -45,7 +52,11 @@ export class Program {
    * @param keep tensors whose values must survive to the end of a run, to be read.
    * @throws ShaderError where a shader does not compile, DeviceError where a tensor is beyond the adapter's limits.
    */
-  static async compile(gpu: Gpu, tape: Tape, { keep = [] as Tensor[], onProgress }: { keep?: Tensor[]; onProgress?: (done: number, total: number) => void } = {}): Promise<Program> {
+  static async compile(
+    gpu: Gpu,
+    tape: Tape,
+    { keep = [] as Tensor[], onProgress }: { keep?: Tensor[]; onProgress?: (done: number, total: number) => void } = {},
+  ): Promise<Program> {
     const shaders = new Set(tape.launches.map((launch) => launch.shader));
     const pipelines = new Map<Shader, Pipeline>();
     await Promise.all(
@@ -108,7 +119,8 @@ export class Program {
   /** Runs once with a timestamp at both ends of every launch. Waits for the end. @throws DeviceError where the adapter has no timestamps. */
   async profile(): Promise<LaunchTime[]> {
     const { gpu, dispatches } = this;
-    if (!gpu.adapter.hasTimestamps) throw new DeviceError('this adapter has no timestamp queries', 'Profile on another adapter: --adapter NAME.');
+    if (!gpu.adapter.hasTimestamps)
+      throw new DeviceError('this adapter has no timestamp queries', 'Profile on another adapter: --adapter NAME.');
     const perSet = 2048; // launches; a query set holds at most 4096 timestamps
     const times: LaunchTime[] = [];
     for (let start = 0; start < dispatches.length; start += perSet) {
@@ -118,7 +130,9 @@ export class Program {
       const resolved = gpu.createBuffer('timestamps', bytes, GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC);
       const encoder = gpu.device.createCommandEncoder();
       part.forEach(({ pipeline, bindGroup, launch }, i) => {
-        const pass = encoder.beginComputePass({ timestampWrites: { querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 } });
+        const pass = encoder.beginComputePass({
+          timestampWrites: { querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 },
+        });
         pass.setPipeline(pipeline);
         pass.setBindGroup(0, bindGroup);
         pass.dispatchWorkgroups(launch.groups[0], launch.groups[1], launch.groups[2]);
@@ -147,7 +161,8 @@ export class Program {
   /** Frees the planned memory, and the tape's own inputs and constants; tensors shared with other programs stay. */
   destroy(): void {
     for (const buffer of this.buffers) this.gpu.destroyBuffer(buffer);
-    for (const tensor of [...this.tape.inputs, ...this.tape.constants.map((constant) => constant.tensor)]) tensor.storage?.destroy(this.gpu);
+    for (const tensor of [...this.tape.inputs, ...this.tape.constants.map((constant) => constant.tensor)])
+      tensor.storage?.destroy(this.gpu);
   }
 
   private bufferOf(tensor: Tensor): GPUBuffer {
@@ -173,7 +188,8 @@ export class Readback {
     this.gpu = gpu;
     this.tensors = tensors;
     this.bytes = tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);
-    for (let i = 0; i < depth; i++) this.all.push(gpu.createBuffer('readback', this.bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST));
+    for (let i = 0; i < depth; i++)
+      this.all.push(gpu.createBuffer('readback', this.bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST));
     this.free.push(...this.all);
   }
 
@@ -216,7 +232,10 @@ export async function readBuffer(gpu: Gpu, buffer: GPUBuffer, offset: number, by
 }
 
 /** All launches' params in one uniform buffer, equal ones once. */
-function packParams(gpu: Gpu, launches: readonly Launch[]): { buffer: GPUBuffer | undefined; ranges: ({ offset: number; size: number } | undefined)[] } {
+function packParams(
+  gpu: Gpu,
+  launches: readonly Launch[],
+): { buffer: GPUBuffer | undefined; ranges: ({ offset: number; size: number } | undefined)[] } {
   const align = gpu.limits.minUniformBufferOffsetAlignment;
   const known = new Map<string, number>();
   const parts: { offset: number; words: DataView }[] = [];

@@ -73,7 +73,8 @@ export class Tape {
 
   /** A tensor whose values never change. */
   constant(label: string, shape: readonly number[], data: Float32Array | Uint32Array): Tensor {
-    if (data.length !== sizeOf(shape)) throw new ShapeError(`constant ${label} [${shape}] got ${data.length} values`, 'Give as many values as the shape has elements.');
+    if (data.length !== sizeOf(shape))
+      throw new ShapeError(`constant ${label} [${shape}] got ${data.length} values`, 'Give as many values as the shape has elements.');
     const tensor = persistentTensor(label, shape, data instanceof Uint32Array ? 'u32' : 'f32');
     this.constants.push({ tensor, data });
     return tensor;
@@ -98,8 +99,18 @@ export class Tape {
   launch(name: string, spec: LaunchSpec): void {
     const shader = this.gpu.shaders.load(name, spec.constants);
     const params = spec.params ?? {};
-    sameNames(name, 'tensors', shader.tensors.map((t) => t.name), Object.keys(spec.tensors));
-    sameNames(name, 'params', shader.params.map((p) => p.name), Object.keys(params));
+    sameNames(
+      name,
+      'tensors',
+      shader.tensors.map((t) => t.name),
+      Object.keys(spec.tensors),
+    );
+    sameNames(
+      name,
+      'params',
+      shader.params.map((p) => p.name),
+      Object.keys(params),
+    );
     const distinct = new Set(Object.values(spec.tensors));
     const bytes = [...distinct].reduce((sum, tensor) => sum + tensor.bytes, 0);
     const shapes = Object.values(spec.tensors).map((tensor) => tensor.shape.join('x'));
@@ -129,7 +140,8 @@ export class Tape {
     if (outputGradient) {
       this.gradients.set(loss, outputGradient);
     } else {
-      if (loss.size !== 1) throw new ShapeError(`backward starts from one number, got [${loss.shape}]`, 'Reduce the loss to a scalar, e.g. by its mean.');
+      if (loss.size !== 1)
+        throw new ShapeError(`backward starts from one number, got [${loss.shape}]`, 'Reduce the loss to a scalar, e.g. by its mean.');
       this.one = this.constant('one', loss.shape, Float32Array.of(1));
       this.gradients.set(loss, this.one);
     }
@@ -145,7 +157,10 @@ export class Tape {
         const gradient = inputGradients[i];
         if (!input.differentiable || !gradient) return;
         if (gradient.size !== input.size) {
-          throw new ShapeError(`${node.name}: gradient [${gradient.shape}] of ${input.label} [${input.shape}]`, 'A gradient has the shape of its tensor.');
+          throw new ShapeError(
+            `${node.name}: gradient [${gradient.shape}] of ${input.label} [${input.shape}]`,
+            'A gradient has the shape of its tensor.',
+          );
         }
         const count = (contributions.get(input) ?? 0) + 1;
         contributions.set(input, count);
@@ -158,7 +173,11 @@ export class Tape {
       const slot = tensor.gradientSlot;
       if (slot && gradient !== slot) {
         // The rule handed on a tensor of its own, such as a view, instead of writing to its target.
-        this.launch('copy', { params: { size: tensor.size }, tensors: { input: gradient, output: slot }, groups: Math.ceil(tensor.size / ELEMENTS_PER_GROUP) });
+        this.launch('copy', {
+          params: { size: tensor.size },
+          tensors: { input: gradient, output: slot },
+          groups: Math.ceil(tensor.size / ELEMENTS_PER_GROUP),
+        });
         this.gradients.set(tensor, slot);
       }
     }

@@ -14,7 +14,11 @@ export class Storage {
   }
 
   buffer(gpu: Gpu): GPUBuffer {
-    this.allocated ??= gpu.createBuffer(this.label, this.sizeBytes, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC);
+    this.allocated ??= gpu.createBuffer(
+      this.label,
+      this.sizeBytes,
+      GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC,
+    );
     return this.allocated;
   }
 
@@ -81,7 +85,8 @@ export function persistentTensor(label: string, shape: readonly number[], dtype:
 /** Queues a write of the whole tensor; `data` is copied at once. */
 export function writeTensor(gpu: Gpu, tensor: Tensor, data: Float32Array | Uint32Array | ArrayBuffer): void {
   if (!tensor.storage) throw new TypeError(`${tensor.label}: planned memory cannot be written by the host`);
-  if (data.byteLength !== tensor.bytes) throw new RangeError(`${tensor.label} [${tensor.shape}] takes ${tensor.bytes} bytes, got ${data.byteLength}`);
+  if (data.byteLength !== tensor.bytes)
+    throw new RangeError(`${tensor.label} [${tensor.shape}] takes ${tensor.bytes} bytes, got ${data.byteLength}`);
   const bytes = data instanceof ArrayBuffer ? data : data.buffer;
   const start = data instanceof ArrayBuffer ? 0 : data.byteOffset;
   gpu.device.queue.writeBuffer(tensor.storage.buffer(gpu), tensor.offset, bytes, start, data.byteLength);

@@ -63,14 +63,21 @@ gpuSuite('models', (test) => {
 
   test('parameters of small keep the names that checkpoints have', async (gpu) => {
     const { parameters } = record(gpu, 'small', { batch: 2, size: 16 });
-    const layer = (path: string) => ['conv.weight', 'norm.scale', 'norm.shift', 'norm.running_mean', 'norm.running_variance'].map((name) => `${path}.${name}`);
+    const layer = (path: string) =>
+      ['conv.weight', 'norm.scale', 'norm.shift', 'norm.running_mean', 'norm.running_variance'].map((name) => `${path}.${name}`);
     const blocks = [1, 2, 3].map((stage) => `stage${stage}.block1`);
-    const expected = [layer('stem'), ...blocks.flatMap((block) => ['first', 'second', 'projection'].map((part) => layer(`${block}.${part}`))), 'head.weight', 'head.bias'];
+    const expected = [
+      layer('stem'),
+      ...blocks.flatMap((block) => ['first', 'second', 'projection'].map((part) => layer(`${block}.${part}`))),
+      'head.weight',
+      'head.bias',
+    ];
     assert.equal([...parameters.entries.keys()].sort(), expected.flat().sort());
   });
 
   test('width multiplies the channels, in eights', async (gpu) => {
-    const stem = (width: number) => record(gpu, 'resnet18', { batch: 1, size: 48, options: { width } }).parameters.entries.get('stem.conv.weight')!.tensor.shape;
+    const stem = (width: number) =>
+      record(gpu, 'resnet18', { batch: 1, size: 48, options: { width } }).parameters.entries.get('stem.conv.weight')!.tensor.shape;
     assert.equal(stem(0.5), [3, 3, 1, 32]);
     assert.equal(stem(0.3), [3, 3, 1, 16]);
     assert.equal(stem(0.01), [3, 3, 1, 8]);

@@ -49,7 +49,12 @@ export class ReferenceLearner {
   }
 
   /** One step on faces [N, H, W, 1] with targets [N, classes]; loss and gradient norm are those before the update. */
-  step(faces: ArrayLike<number>, shape: readonly number[], targets: ArrayLike<number>, learningRate: number): { loss: number; norm: number } {
+  step(
+    faces: ArrayLike<number>,
+    shape: readonly number[],
+    targets: ArrayLike<number>,
+    learningRate: number,
+  ): { loss: number; norm: number } {
     this.backwards = [];
     for (const { gradient } of this.parameters.values()) gradient.fill(0);
     const loss = this.loss(this.network(value(shape, Float64Array.from(faces))), targets);
@@ -82,7 +87,12 @@ export class ReferenceLearner {
   private convolution(name: string, x: Value, stride = 1): Value {
     const weight = this.parameter(`${name}.weight`);
     const half = weight.shape[0]! >> 1;
-    const convolution = { shape: x.shape, weight: weight.shape, stride: [stride, stride], padding: [half, half, half, half] } as Convolution;
+    const convolution = {
+      shape: x.shape,
+      weight: weight.shape,
+      stride: [stride, stride],
+      padding: [half, half, half, half],
+    } as Convolution;
     return this.operation(conv2dShape(convolution), conv2d(x.data, weight.data, convolution), (outputGradient) => {
       const gradients = conv2dGradients(x.data, weight.data, outputGradient, convolution);
       collect(x, gradients.input);

@@ -150,14 +150,14 @@ const CASES: Case[] = [
 ];
 
 /**
- * Largest differences allowed, with those observed (software Vulkan, x86) behind them. Losses and norms are relative to their values, tensors to the root
- * mean square of their elements.
+ * Largest differences allowed, and behind each the largest seen with five seeds on software Vulkan. Losses and norms are relative to their
+ * values, tensors to the root mean square of their elements.
  */
 const TOLERANCE = {
-  loss: 2e-6, // 0
-  norm: 2e-6, // 0
-  gradient: 2e-5, // 0
-  parameter: 1e-5, // 0
+  loss: 1e-6, // 2.4e-7
+  norm: 4e-6, // 8.1e-7
+  gradient: 3e-5, // 5.9e-6
+  parameter: 1e-5, // 1.9e-6
 };
 
 function assertNear(actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance: number, what: string): void {
@@ -184,7 +184,10 @@ gpuSuite('golden trace', (test) => {
 
       // The trace has to pass through what it is there to check.
       assert.is(engine.firstGradients.size, [...parameters.keys()].filter((name) => !name.includes('running')).length);
-      assert.ok(reference.losses.at(-1)! < 0.8 * reference.losses[0]!, `the loss went from ${reference.losses[0]} to ${reference.losses.at(-1)}`);
+      assert.ok(
+        reference.losses.at(-1)! < 0.8 * reference.losses[0]!,
+        `the loss went from ${reference.losses[0]} to ${reference.losses.at(-1)}`,
+      );
       assert.is(average.size > 0, ema > 0);
       if (clipNorm) assert.ok(reference.norms.some((norm) => norm > clipNorm) && reference.norms.some((norm) => norm < clipNorm));
     });

@@ -54,7 +54,8 @@ export async function rejects(fn: () => unknown, type: ErrorClass, ...parts: (st
     error = thrown;
   }
   if (error === undefined) throw new Error(`expected ${type.name}, but nothing was thrown`);
-  if (!(error instanceof type)) throw new Error(`expected ${type.name}, got ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  if (!(error instanceof type))
+    throw new Error(`expected ${type.name}, got ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   const text = `${error.message}\n${(error as { remedy?: string }).remedy ?? ''}`;
   for (const part of parts) {
     const found = typeof part === 'string' ? text.includes(part) : part.test(text);

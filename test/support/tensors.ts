@@ -43,7 +43,12 @@ interface Prepared {
   gradients: Record<string, Tensor>;
 }
 
-async function prepare(gpu: Gpu, given: TestInputs, build: Build, { outputGradient, training = true, seed = 1, step = 0 }: RunOptions): Promise<Prepared> {
+async function prepare(
+  gpu: Gpu,
+  given: TestInputs,
+  build: Build,
+  { outputGradient, training = true, seed = 1, step = 0 }: RunOptions,
+): Promise<Prepared> {
   const tape = new Tape(gpu, { training });
   const inputs: Record<string, Tensor> = {};
   for (const [name, { shape, data, differentiable }] of Object.entries(given)) {
@@ -87,7 +92,12 @@ export async function runOp(gpu: Gpu, inputs: TestInputs, build: Build, options:
 }
 
 /** NaN must meet NaN, an infinity the same infinity, a number |a − e| ≤ absolute + relative·|e|. */
-export function assertClose(actual: ArrayLike<number>, expected: ArrayLike<number>, { relative = 1e-5, absolute = 1e-6 } = {}, what = 'values'): void {
+export function assertClose(
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  { relative = 1e-5, absolute = 1e-6 } = {},
+  what = 'values',
+): void {
   if (actual.length !== expected.length) throw new Error(`${what}: ${actual.length} values, expected ${expected.length}`);
   let worst = -1;
   let worstExcess = 0;
@@ -102,7 +112,10 @@ export function assertClose(actual: ArrayLike<number>, expected: ArrayLike<numbe
       worst = i;
     }
   }
-  if (worstExcess > 1) throw new Error(`${what}[${worst}] is ${actual[worst]}, expected ${expected[worst]} (${worstExcess.toPrecision(3)} times the tolerance)`);
+  if (worstExcess > 1)
+    throw new Error(
+      `${what}[${worst}] is ${actual[worst]}, expected ${expected[worst]} (${worstExcess.toPrecision(3)} times the tolerance)`,
+    );
 }
 
 interface GradientCheck {
@@ -120,7 +133,12 @@ interface GradientCheck {
  * Central differences of a random contraction of the output, through the public tape, against the tape's gradients.
  * The contraction is summed in float64 on the host, so that only the operator's own rounding counts.
  */
-export async function checkGradients(gpu: Gpu, given: TestInputs, build: Build, { epsilon = 1e-2, tolerance = 1e-2, samples = 12, training = true, skip }: GradientCheck = {}): Promise<void> {
+export async function checkGradients(
+  gpu: Gpu,
+  given: TestInputs,
+  build: Build,
+  { epsilon = 1e-2, tolerance = 1e-2, samples = 12, training = true, skip }: GradientCheck = {},
+): Promise<void> {
   const size = await outputSize(gpu, given, build, training);
   const outputGradient = randomArray([size], 99);
   const { program, inputs, outputs, gradients } = await prepare(gpu, given, build, { outputGradient, training });
@@ -151,7 +169,10 @@ export async function checkGradients(gpu: Gpu, given: TestInputs, build: Build, 
         const numeric = (above - below) / (width + data[index] - moved[index]);
         const value = gradient[index];
         const error = Math.abs(numeric - value) / Math.max(scale, Math.abs(value), 1e-6);
-        if (!(error <= tolerance)) throw new Error(`gradient of ${name}[${index}] is ${value}, central difference ${numeric} (error ${error.toPrecision(3)} > ${tolerance})`);
+        if (!(error <= tolerance))
+          throw new Error(
+            `gradient of ${name}[${index}] is ${value}, central difference ${numeric} (error ${error.toPrecision(3)} > ${tolerance})`,
+          );
         checked++;
       }
       program.write(inputs[name], data);
@@ -164,7 +185,9 @@ export async function checkGradients(gpu: Gpu, given: TestInputs, build: Build, 
 
 async function outputSize(gpu: Gpu, given: TestInputs, build: Build, training: boolean): Promise<number> {
   const tape = new Tape(gpu, { training });
-  const inputs = Object.fromEntries(Object.entries(given).map(([name, { shape, data }]) => [name, tape.input(name, shape, data instanceof Uint32Array ? 'u32' : 'f32')]));
+  const inputs = Object.fromEntries(
+    Object.entries(given).map(([name, { shape, data }]) => [name, tape.input(name, shape, data instanceof Uint32Array ? 'u32' : 'f32')]),
+  );
   const result = build(tape, inputs);
   return ('dtype' in result ? (result as Tensor) : (result as Record<string, Tensor>).output!).size;
 }

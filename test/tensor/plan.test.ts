@@ -4,7 +4,14 @@ import { createTensor, type Tensor } from '#src/tensor/tensor.js';
 import { assert, suite } from '../support/suite.js';
 
 const launch = (...tensors: Tensor[]): Launch =>
-  ({ label: '', params: {}, groups: [1, 1, 1], flops: 0, bytes: 0, tensors: Object.fromEntries(tensors.map((t, i) => [`t${i}`, t])) }) as unknown as Launch;
+  ({
+    label: '',
+    params: {},
+    groups: [1, 1, 1],
+    flops: 0,
+    bytes: 0,
+    tensors: Object.fromEntries(tensors.map((t, i) => [`t${i}`, t])),
+  }) as unknown as Launch;
 
 suite('memory plan', (test) => {
   test('a chain of equal tensors takes turns in two slots', () => {
@@ -26,7 +33,9 @@ suite('memory plan', (test) => {
       const first = random(80);
       return { tensor, first, last: first + random(20) };
     });
-    const launches = Array.from({ length: 100 }, (_, i) => launch(...lives.filter((life) => life.first === i || life.last === i).map((life) => life.tensor)));
+    const launches = Array.from({ length: 100 }, (_, i) =>
+      launch(...lives.filter((life) => life.first === i || life.last === i).map((life) => life.tensor)),
+    );
     const plan = planMemory(launches, []);
     assert.is(plan.slots.flatMap((slot) => slot.tensors).length, 60);
     for (const slot of plan.slots) {

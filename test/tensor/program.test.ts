@@ -99,7 +99,11 @@ gpuSuite('program', (test) => {
     const tape = new Tape(gpu);
     const x = tape.input('x', [4]);
     await rejects(() => tape.launch('copy', { params: { size: 4 }, tensors: { input: x }, groups: 1 }), ShaderError, 'missing output');
-    await rejects(() => tape.launch('copy', { params: { length: 4 }, tensors: { input: x, output: x }, groups: 1 }), ShaderError, 'unknown length');
+    await rejects(
+      () => tape.launch('copy', { params: { length: 4 }, tensors: { input: x, output: x }, groups: 1 }),
+      ShaderError,
+      'unknown length',
+    );
   });
 
   test('backward starts from one number', async (gpu) => {

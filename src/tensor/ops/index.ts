@@ -1,4 +1,4 @@
-export { relu, gelu, silu } from './activation.js';
+export { gelu, relu, silu } from './activation.js';
 export { add, divide, multiply, scale, subtract } from './arithmetic.js';
 export { batchNorm } from './batch-norm.js';
 export { conv2d } from './conv2d.js';

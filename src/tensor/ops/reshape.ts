@@ -7,6 +7,12 @@ import { sizeOf, type Tensor } from '../tensor.js';
  * @throws ShapeError where the number of elements differs.
  */
 export function reshape(tape: Tape, input: Tensor, shape: readonly number[]): Tensor {
-  if (sizeOf(shape) !== input.size) throw new ShapeError(`reshape of [${input.shape}] to [${shape}]`, 'Both shapes need the same number of elements.');
-  return tape.record({ name: 'reshape', inputs: [input], output: tape.view(input, shape), gradient: (outputGradient) => [tape.view(outputGradient, input.shape)] });
+  if (sizeOf(shape) !== input.size)
+    throw new ShapeError(`reshape of [${input.shape}] to [${shape}]`, 'Both shapes need the same number of elements.');
+  return tape.record({
+    name: 'reshape',
+    inputs: [input],
+    output: tape.view(input, shape),
+    gradient: (outputGradient) => [tape.view(outputGradient, input.shape)],
+  });
 }
