@@ -12,7 +12,7 @@
 enable subgroups;
 
 const SUBGROUP: u32 = 8u; // lanes of a subgroup, the same for every launch on the adapter
-const ROWS: u32 = 32u; // ROWS / 4 and SUBGROUP: one divides the other; at most 4·ROWS... 
+const ROWS: u32 = 32u; // a multiple of SUBGROUP, and ROWS / 4 a multiple or divisor of it
 
 struct Params {
   batch: u32,

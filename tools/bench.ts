@@ -8,11 +8,11 @@ import { cpSync, existsSync, mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import yargs from 'yargs';
 import { UsageError } from '#src/errors.js';
 import { openGpu } from '#src/gpu/dawn.js';
 import type { Gpu } from '#src/gpu/gpu.js';
 import { runCommand } from '#src/run/command.js';
+import { completeOptions, grouped, parseArguments } from '#src/run/option-table.js';
 import { BENCH_MODELS, type BenchModel, benchStep } from './bench-step.js';
 import { formatLimits, measureLimits, median } from './limits.js';
 
@@ -31,32 +31,30 @@ interface Row {
   parameters?: number;
 }
 
-await runCommand(async (args) => {
-  const options = await yargs(args)
-    .scriptName('node dist/tools/bench.js')
-    .usage('Times training steps on made-up batches of 48×48 grey faces.')
-    .option('models', { type: 'string', default: BENCH_MODELS.join(), describe: 'Which, separated by commas' })
-    .option('batch', { type: 'number', describe: 'Faces per step [default: m1, small 64; vgg13, resnet18 32]' })
-    .option('steps', { type: 'number', default: 5, describe: 'Timed steps per round, after two that are not' })
-    .option('rounds', { type: 'number', default: 2, describe: 'Rounds over all engines' })
-    .option('peer', {
-      type: 'boolean',
-      default: false,
-      describe: 'Time jax-js beside us on m1; installed on demand into ~/.cache/moue/peers',
-    })
-    .option('adapter', { type: 'string', describe: "Part of the adapter's name, or 'software'" })
-    .option('unsafe', { type: 'boolean', default: false, describe: "Leave out the driver's bounds checks" })
-    .option('json', { type: 'boolean', default: false, describe: 'Print one JSON object' })
-    .strict()
-    .fail((message) => {
-      throw new UsageError(message, 'See node dist/tools/bench.js --help.');
-    })
-    .parseAsync();
-  const names = options.models.split(',') as BenchModel[];
-  for (const name of names)
-    if (!BENCH_MODELS.includes(name))
-      throw new UsageError(`no model ${name}`, `Choose from ${BENCH_MODELS.join(', ')}.`, { field: '--models' });
+const OPTIONS = {
+  ...grouped('What to time:', {
+    models: { type: 'string', description: 'Training steps, separated by commas', default: BENCH_MODELS.join() },
+    batch: { type: 'number', description: 'Faces per step', defaultText: '64 for m1 and small, 32 for vgg13 and resnet18', range: { integer: true, min: 2, max: 8192 } },
+    peer: { type: 'boolean', description: 'jax-js beside us on m1; installed on demand into ~/.cache/moue/peers', default: false },
+  }),
+  ...grouped('How:', {
+    steps: { type: 'number', description: 'Timed steps per round, after two that are not', default: 5, range: { integer: true, min: 1, max: 1000 } },
+    rounds: { type: 'number', description: 'Rounds over all engines', default: 2, range: { integer: true, min: 1, max: 100 } },
+    json: { type: 'boolean', description: 'Print one JSON object', default: false },
+    adapter: { type: 'string', description: "Part of the adapter's name, or 'software'", defaultText: 'the fastest found' },
+    unsafe: { type: 'boolean', description: "Leave out the driver's bounds checks", default: false },
+  }),
+} as const;
 
+await runCommand(async (args) => {
+  const usage = 'Times training steps on made-up batches of 48×48 grey faces.';
+  const { given, positionals } = parseArguments({ command: 'tools/bench', usage, positionals: '', table: OPTIONS }, args);
+  if (positionals.length > 0) throw new UsageError('bench takes options only', 'Leave it out, or write it as an option.', { field: positionals[0] });
+  const options = completeOptions(OPTIONS, given);
+  const names = options.models.split(',') as BenchModel[];
+  for (const name of names) {
+    if (!BENCH_MODELS.includes(name)) throw new UsageError(`no model '${name}'`, `Choose from ${BENCH_MODELS.join(', ')}.`, { field: '--models' });
+  }
   const gpu = await openGpu({ adapter: options.adapter, unsafe: options.unsafe });
   const limits = await measureLimits(gpu);
   const rows: Row[] = [];

@@ -1,4 +1,5 @@
-// Asks Dawn for an adapter and a device and prints what came of it as one JSON object. A process of its own, because a driver may crash it.
+// Asks Dawn for an adapter and a device and prints what came of it as one JSON object on the last line. A process of its own,
+// because a driver may crash it.
 
 /** @returns {Promise<{ adapter?: string, load?: string, problem?: string }>} */
 async function probe() {
@@ -14,4 +15,4 @@ async function probe() {
 
 const result = await probe().catch((error) => ({ problem: String(error.message).split('\n')[0] }));
 // Leaving at once, so that no driver's teardown can turn an answer into a crash.
-process.stdout.write(JSON.stringify(result), () => process.exit(0));
+process.stdout.write(`\n${JSON.stringify(result)}`, () => process.exit(0));

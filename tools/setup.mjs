@@ -73,7 +73,7 @@ async function probe() {
     timeout: PROBE_TIMEOUT_MS,
     env,
   });
-  if (code === 0) return JSON.parse(stdout);
+  if (code === 0) return JSON.parse(stdout.slice(stdout.lastIndexOf('\n')));
   return { problem: `the probe ended with ${signal ?? `exit code ${code}`} ${stderr.trim().split('\n').at(-1) ?? ''}`.trim() };
 }
 

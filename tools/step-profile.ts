@@ -88,7 +88,7 @@ export function formatRows(rows: readonly ProfileRow[], what: string): string {
   const cells = rows.map((row) => [
     row.name,
     String(row.launches),
-    row.timeMs.toFixed(row.timeMs < 10 ? 3 : 1),
+    row.timeMs.toFixed(3),
     percent(row.share),
     blankIfZero(row.gflops, row.gflops.toFixed(1)),
     blankIfZero(row.gflops, percent(row.gflopsShare)),

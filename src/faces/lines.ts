@@ -16,8 +16,9 @@ const CARRIAGE_RETURN = 13;
  * Errors of the stream are InputErrors: a missing or unreadable file, a truncated or damaged gzip.
  */
 export async function openBytes(file: string): Promise<Readable> {
+  const zipped = await isGzip(file); // also meets what is wrong with the file, before a stream could emit it to nobody
   const source = createReadStream(file, { highWaterMark: CHUNK_BYTES });
-  if (!(await isGzip(file))) return source;
+  if (!zipped) return source;
   const gunzip = createGunzip({ chunkSize: CHUNK_BYTES });
   return pipeline(source, gunzip, () => {}); // the reader of the stream meets the error
 }

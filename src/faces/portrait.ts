@@ -360,7 +360,7 @@ class Pen {
     if (occlusion === 'sunglasses') {
       for (const eye of [-1, 1]) {
         const { x, y, width } = this.place(eye * portrait.anatomy.eyeDistance, -0.12);
-        canvas.fill(ellipse(x, y, 0.3 * width, 0.24), ink(DARK), 0.95);
+        canvas.fill(ellipse(x, y, 0.3 * width, 0.24), ink(DARK));
       }
       canvas.fill(capsule(-portrait.anatomy.headWidth, -0.2, portrait.anatomy.headWidth, -0.2, 0.03), ink(DARK));
     } else if (occlusion === 'fringe') {
@@ -374,21 +374,11 @@ class Pen {
         canvas.fill(capsule(side * 0.9, y + 0.2, side * (-0.05 + 0.06 * finger), y, 0.06), hand);
       }
     } else if (occlusion === 'scarf') {
-      canvas.fill(
-        between(
-          0,
-          0.9,
-          1.1,
-          (t) => -0.5 - 0.1 * (1 - t * t),
-          () => 0.9,
-          side,
-        ),
-        color,
-      );
-      canvas.fill(
-        stroke(0, 0.62, 0.9, (t) => 0.08 * t * side, 0.04, 0),
-        ink(mix(colors.occluder, DARK, 0.5)),
-      );
+      const top = (t: number) => 0.4 - 0.1 * (1 - t * t);
+      const bottom = () => 1.8;
+      const fold = (t: number) => 0.62 + 0.08 * t * side;
+      canvas.fill(between(0, 0, 1.1, top, bottom), color);
+      canvas.fill(stroke(0, 0, 0.9, fold, 0.04, 0), ink(mix(colors.occluder, DARK, 0.5)));
     }
   }
 }

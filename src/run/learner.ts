@@ -149,15 +149,19 @@ export class Learner {
       tensors: launch.shader.tensors.filter(({ access }) => access === 'read_write').map(({ name }) => launch.tensors[name]),
     }));
     const program = await Program.compile(this.gpu, this.tape, { keep: written.flatMap(({ tensors }) => tensors) });
-    this.writeBatch(batch);
-    program.run();
-    for (const { launch, tensors } of written) {
-      for (const tensor of tensors.filter(({ dtype }) => dtype === 'f32')) {
-        const values = await program.read(tensor);
-        if (!values.every(Number.isFinite)) return launch.label;
+    try {
+      this.writeBatch(batch);
+      program.run();
+      for (const { launch, tensors } of written) {
+        for (const tensor of tensors.filter(({ dtype }) => dtype === 'f32')) {
+          const values = await program.read(tensor);
+          if (!values.every(Number.isFinite)) return launch.label;
+        }
       }
+      return undefined;
+    } finally {
+      program.free();
     }
-    return undefined;
   }
 
   /** Weights and buffers, optimiser state and averaged weights by name, after the steps queued so far. */

@@ -158,9 +158,14 @@ export class Program {
     writeTensor(this.gpu, tensor, data);
   }
 
+  /** Frees the planned memory; the tape's inputs and constants stay, for another program of the same tape. */
+  free(): void {
+    for (const buffer of this.buffers) this.gpu.destroyBuffer(buffer);
+  }
+
   /** Frees the planned memory, and the tape's own inputs and constants; tensors shared with other programs stay. */
   destroy(): void {
-    for (const buffer of this.buffers) this.gpu.destroyBuffer(buffer);
+    this.free();
     for (const tensor of [...this.tape.inputs, ...this.tape.constants.map((constant) => constant.tensor)])
       tensor.storage?.destroy(this.gpu);
   }

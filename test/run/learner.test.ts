@@ -4,7 +4,7 @@ import { oneHots } from '#src/labels/one-hot.js';
 import { OPTIMIZER_DEFAULTS } from '#src/optim/optimizer.js';
 import { ferPlusCrossEntropy } from '#src/paradigms/ferplus.js';
 import { permutation } from '#src/random.js';
-import { Learner, type LearnerOptions, type StepResult } from '#src/run/learner.js';
+import { type Batch, Learner, type LearnerOptions, STEPS_IN_FLIGHT, type StepResult } from '#src/run/learner.js';
 import { Predictor } from '#src/run/predictor.js';
 import { AUGMENTATIONS } from '#src/tensor/ops/augment.js';
 import { assert, gpuSuite } from '../support/suite.js';
@@ -27,7 +27,7 @@ const PLAIN: LearnerOptions = {
   augment: undefined,
 };
 
-/** Everything that draws random numbers or keeps state between steps. */
+/** With everything that draws random numbers or keeps state between steps. */
 const FULL: LearnerOptions = {
   ...PLAIN,
   modelOptions: { ...MODEL, dropout: 0.3 },
@@ -36,77 +36,164 @@ const FULL: LearnerOptions = {
   augment: AUGMENTATIONS.light,
 };
 
-/** Passes over the pictures in an order drawn anew each time. */
-async function learn(
-  gpu: Gpu,
-  learner: Learner,
-  { labels }: Stripes,
-  { from = 0, to, learningRate = 0.05 }: { from?: number; to: number; learningRate?: number },
-): Promise<StepResult[]> {
+/** The pictures of a step, in an order drawn anew for each pass over them. */
+function batchOf({ labels }: Stripes, step: number): Batch {
   const stepsPerEpoch = Math.floor(labels.length / BATCH);
+  const epoch = Math.floor(step / stepsPerEpoch);
+  const first = (step % stepsPerEpoch) * BATCH;
+  const faces = permutation(1, epoch, labels.length).slice(first, first + BATCH);
+  const targets = oneHots(
+    Array.from(faces, (face) => labels[face]!),
+    DIRECTIONS,
+  );
+  return { step, epoch, learningRate: 0.05, faces, targets };
+}
+
+async function learn(gpu: Gpu, learner: Learner, pictures: Stripes, from: number, to: number): Promise<StepResult[]> {
   const results: StepResult[] = [];
-  for (let step = from; step < to; step++) {
-    const epoch = Math.floor(step / stepsPerEpoch);
-    const first = (step % stepsPerEpoch) * BATCH;
-    const faces = permutation(1, epoch, labels.length).slice(first, first + BATCH);
-    const targets = oneHots(
-      Array.from(faces, (face) => labels[face]!),
-      DIRECTIONS,
-    );
-    results.push(await gpu.wait(learner.step({ step, epoch, learningRate, faces, targets })));
-  }
+  for (let step = from; step < to; step++) results.push(await gpu.wait(learner.step(batchOf(pictures, step))));
   return results;
 }
 
-/** Share of the pictures whose direction the model tells, in evaluation mode. */
-async function accuracy(gpu: Gpu, learner: Learner, { pixels, labels }: Stripes): Promise<number> {
-  const predictor = await Predictor.create(gpu, learner.parameters, {
-    model: 'small',
-    modelOptions: MODEL,
-    batch: BATCH,
-    source: EXTENT,
-    input: EXTENT,
-  });
-  const probabilities = await predictor.predict(faceSet(pixels, labels.length));
+/** Probabilities [count, DIRECTIONS] in evaluation mode. */
+async function predict(gpu: Gpu, learner: Learner, { pixels, labels: { length: count } }: Stripes): Promise<Float32Array> {
+  const options = { model: 'small', modelOptions: MODEL, batch: BATCH, source: EXTENT, input: EXTENT } as const;
+  const predictor = await Predictor.create(gpu, learner.parameters, options);
+  const classes = Array.from({ length: DIRECTIONS }, (_, i) => `direction ${i}`);
+  const votes = new Float32Array(count * DIRECTIONS);
+  const faces: FaceSet = { name: 'stripes', classes, count, ...EXTENT, pixels, voteNames: classes, votes, ids: [] };
+  const probabilities = await predictor.predict(faces);
   predictor.destroy();
-  const told = labels.filter((label, i) => {
+  return probabilities;
+}
+
+/** Share of the pictures whose direction is told. */
+async function accuracy(gpu: Gpu, learner: Learner, pictures: Stripes): Promise<number> {
+  const probabilities = await predict(gpu, learner, pictures);
+  const told = pictures.labels.filter((label, i) => {
     const row = probabilities.subarray(i * DIRECTIONS, (i + 1) * DIRECTIONS);
     return row.indexOf(Math.max(...row)) === label;
   });
-  return told.length / labels.length;
+  return told.length / pictures.labels.length;
 }
 
-function faceSet(pixels: Uint8Array, count: number): FaceSet {
-  const classes = Array.from({ length: DIRECTIONS }, (_, i) => `direction ${i}`);
-  return { name: 'stripes', classes, count, ...EXTENT, pixels, voteNames: classes, votes: new Float32Array(count * DIRECTIONS), ids: [] };
+function meanLoss(results: StepResult[]): number {
+  return results.reduce((sum, { loss }) => sum + loss, 0) / results.length;
 }
 
 gpuSuite('learner', (test) => {
   const pictures = drawStripes(512, 1);
+  const unseen = drawStripes(256, 2);
 
-  test('probe', async (gpu) => {
-    const unseen = drawStripes(256, 2);
-    for (const seed of [1, 2, 3]) {
-      const learner = await Learner.create(gpu, pictures.pixels, { ...PLAIN, seed });
-      for (let s = 0; s < 96; s += 16) {
-        const start = performance.now();
-        const results = await learn(gpu, learner, pictures, { from: s, to: s + 16 });
-        console.log(
-          seed,
-          s + 16,
-          (results.reduce((a, r) => a + r.loss, 0) / 16).toFixed(3),
-          (performance.now() - start).toFixed(0),
-          'ms',
-          await accuracy(gpu, learner, unseen),
-        );
-      }
-      learner.destroy();
-    }
-    const wrong = { ...pictures, labels: pictures.labels.map((_, i) => (i >> 2) % 4) };
+  // With three seeds: last losses 0.012 to 0.016, accuracies 0.996 to 1.
+  test('64 steps teach it to tell directions that it has not seen', async (gpu) => {
     const learner = await Learner.create(gpu, pictures.pixels, PLAIN);
-    const results = await learn(gpu, learner, wrong, { to: 96 });
-    console.log(results.slice(-16).reduce((a, r) => a + r.loss, 0) / 16, await accuracy(gpu, learner, unseen));
+    const results = await learn(gpu, learner, pictures, 0, 64);
+    const [first, last] = [meanLoss(results.slice(0, 4)), meanLoss(results.slice(-16))];
+    assert.ok(first > 1, `the first losses are ${first}, but guessing has ${Math.log(DIRECTIONS)}`);
+    assert.ok(last < 0.05, `the last losses are ${last}`);
+    const share = await accuracy(gpu, learner, unseen);
+    assert.ok(share > 0.95, `accuracy ${share}`);
     learner.destroy();
   });
+
+  // What the test above asks for cannot be had without learning: the same steps on labels that mean nothing end at 0.60 and 0.27.
+  test('labels that mean nothing teach it nothing', async (gpu) => {
+    const learner = await Learner.create(gpu, pictures.pixels, PLAIN);
+    const meaningless = { ...pictures, labels: pictures.labels.map((_, i) => (i >> 2) % DIRECTIONS) };
+    const results = await learn(gpu, learner, meaningless, 0, 64);
+    const last = meanLoss(results.slice(-16));
+    assert.ok(last > 0.25, `the last losses are ${last}`);
+    const share = await accuracy(gpu, learner, unseen);
+    assert.ok(share < 0.5, `accuracy ${share}`);
+    learner.destroy();
+  });
+
+  test('a step creates nothing and submits once', async (gpu) => {
+    const learner = await Learner.create(gpu, pictures.pixels, FULL);
+    await learn(gpu, learner, pictures, 0, 1);
+    const { submits, ...created } = gpu.counters;
+    const before = { ...created };
+    await learn(gpu, learner, pictures, 1, 6);
+    const { submits: after, ...counted } = gpu.counters;
+    assert.equal(counted, before);
+    assert.is(after, submits + 5);
+    learner.destroy();
+  });
+
+  test('one seed gives the same losses, weights, averages and moments bit by bit; another seed does not', async (gpu) => {
+    const run = async (seed: number) => {
+      const learner = await Learner.create(gpu, pictures.pixels, { ...FULL, seed });
+      const results = await learn(gpu, learner, pictures, 0, 6);
+      const state = await learner.read();
+      learner.destroy();
+      return { results, state };
+    };
+    const first = await run(7);
+    assert.equal(await run(7), first);
+    const other = await run(8);
+    first.results.forEach(({ loss }, step) => {
+      assert.is.not(other.results[step]!.loss, loss);
+    });
+  });
+
+  test('steps queued one behind the other are those awaited one by one', async (gpu) => {
+    const alone = await Learner.create(gpu, pictures.pixels, FULL);
+    const awaited = await learn(gpu, alone, pictures, 0, STEPS_IN_FLIGHT);
+    const together = await Learner.create(gpu, pictures.pixels, FULL);
+    const queued = awaited.map((_, step) => together.step(batchOf(pictures, step)));
+    assert.throws(() => together.step(batchOf(pictures, STEPS_IN_FLIGHT)), /under way/);
+    assert.equal(await gpu.wait(Promise.all(queued)), awaited);
+    alone.destroy();
+    together.destroy();
+  });
+
+  for (const [name, options] of Object.entries({ 'AdamW with an average': FULL, SGD: PLAIN })) {
+    test(`a new learner that takes up the state goes on bit by bit: ${name}`, async (gpu) => {
+      const unbroken = await Learner.create(gpu, pictures.pixels, options);
+      await learn(gpu, unbroken, pictures, 0, 3);
+      const saved = await unbroken.read();
+      const rest = await learn(gpu, unbroken, pictures, 3, 6);
+      const resumed = await Learner.create(gpu, pictures.pixels, { ...options });
+      resumed.write(saved);
+      assert.equal(await resumed.read(), saved);
+      assert.equal(await learn(gpu, resumed, pictures, 3, 6), rest);
+      assert.equal(await resumed.read(), await unbroken.read());
+      unbroken.destroy();
+      resumed.destroy();
+    });
+  }
+
+  test('evaluation changes neither weights nor running statistics', async (gpu) => {
+    const learner = await Learner.create(gpu, pictures.pixels, FULL);
+    await learn(gpu, learner, pictures, 0, 3);
+    const before = await learner.read();
+    const probabilities = await predict(gpu, learner, unseen);
+    assert.equal(await learner.read(), before);
+    assert.equal(await predict(gpu, learner, unseen), probabilities);
+    const means = [...before.weights].filter(([name]) => name.endsWith('running_mean')).flatMap(([, { data }]) => [...data]);
+    assert.ok(
+      means.some((mean) => mean !== 0),
+      'training has not moved the running statistics',
+    );
+    learner.destroy();
+  });
+
+  for (const [name, options] of Object.entries({ 'AdamW with an average': FULL, SGD: PLAIN })) {
+    test(`a step that is not finite is reported, leaves the weights alone and is traced to its launch: ${name}`, async (gpu) => {
+      const learner = await Learner.create(gpu, pictures.pixels, options);
+      await learn(gpu, learner, pictures, 0, 2);
+      assert.is(await learner.firstNonFinite(batchOf(pictures, 2)), undefined);
+      const before = await learner.read();
+      const batch = batchOf(pictures, 3);
+      batch.targets[5] = Number.NaN;
+      const { loss, gradientNorm } = await gpu.wait(learner.step(batch));
+      assert.ok(Number.isNaN(loss) && Number.isNaN(gradientNorm), `loss ${loss}, gradient norm ${gradientNorm}`);
+      assert.match((await learner.firstNonFinite(batch)) ?? 'no launch', /^softmax_divergence/);
+      const after = await learner.read();
+      assert.equal(after.optimizer, before.optimizer);
+      for (const [name, { data }] of before.weights) if (!name.includes('running')) assert.equal(after.weights.get(name)!.data, data);
+      learner.destroy();
+    });
+  }
 });
-void FULL;

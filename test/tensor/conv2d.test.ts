@@ -29,6 +29,7 @@ const CONVOLUTIONS: Convolution[] = [
   { shape: [2, 6, 5, 8], weight: [3, 3, 4, 8], padding: [1, 1, 1, 1], groups: 2 },
   { shape: [1, 6, 7, 6], weight: [3, 3, 2, 9], stride: [1, 2], groups: 3 },
   { shape: [2, 7, 7, 6], weight: [3, 3, 1, 6], stride: [2, 2], padding: [1, 1, 1, 1], groups: 6 }, // depthwise
+  { shape: [2, 9, 10, 2], weight: [3, 2, 2, 4], stride: [1, 2], padding: [2, 1, 3, 0], dilation: [2, 3] },
   { shape: [3, 17, 13, 8], weight: [5, 5, 1, 16], padding: [2, 2, 2, 2], dilation: [1, 2], groups: 8 },
 ];
 const [, SIMPLE, WIDE, STRIDED, , , DILATED, POINTS, GAPS, , PADDED, LONG, GREY, COLOURED, ODD, GROUPED] = CONVOLUTIONS as [
@@ -58,6 +59,7 @@ function operandsOf(convolution: Convolution) {
     weight: randomArray(convolution.weight, 2),
     bias: randomArray([convolution.weight[3]], 3),
     residual: randomArray(conv2dShape(convolution), 4),
+    outputGradient: randomArray(conv2dShape(convolution), 5),
   };
 }
 
@@ -72,8 +74,6 @@ function inputsOf(convolution: Convolution, { input, weight, bias, residual }: O
   };
 }
 
-const outputGradientOf = (convolution: Convolution) => randomArray(conv2dShape(convolution), 5);
-
 /** Without anything behind it, and with bias, residual and ReLU. */
 function run(gpu: Gpu, convolution: Convolution, operands: Operands, fused: boolean) {
   return runOp(
@@ -83,15 +83,15 @@ function run(gpu: Gpu, convolution: Convolution, operands: Operands, fused: bool
       const epilogue: Conv2dOptions = fused ? { bias: t.bias, residual: t.residual, activation: 'relu' } : {};
       return conv2d(tape, t.input, t.weight, { ...optionsOf(convolution), ...epilogue });
     },
-    { outputGradient: outputGradientOf(convolution) },
+    { outputGradient: operands.outputGradient },
   );
 }
 
-function expected(convolution: Convolution, { input, weight, bias, residual }: Operands, fused: boolean) {
+function expected(convolution: Convolution, { input, weight, bias, residual, outputGradient }: Operands, fused: boolean) {
   const linear = reference(input, weight, convolution);
   const sum = fused ? linear.map((value, i) => value + bias[i % bias.length] + residual[i]) : linear;
   const stopped = sum.map((value) => Number(fused && value <= 0));
-  const gradient = outputGradientOf(convolution).map((value, i) => (stopped[i] ? 0 : value));
+  const gradient = outputGradient.map((value, i) => (stopped[i] ? 0 : value));
   return {
     output: sum.map((value, i) => (stopped[i] ? 0 : value)),
     gradients: { ...conv2dGradients(input, weight, gradient, convolution), bias: columnSums(gradient, bias.length), residual: gradient },
@@ -105,7 +105,7 @@ async function compareWithReference(gpu: Gpu, convolution: Convolution, operands
     // Rounding grows with the number of terms, not with the result.
     const close = { relative: 1e-5, absolute: 2e-5 };
     assertClose(outputs.output, wanted.output, close, 'output');
-    for (const name of ['input', 'weight', ...(fused ? ['bias', 'residual'] : [])] as (keyof Operands)[]) {
+    for (const name of ['input', 'weight', ...(fused ? ['bias', 'residual'] : [])] as ('input' | 'weight' | 'bias' | 'residual')[]) {
       assertClose(gradients[name], wanted.gradients[name], close, `gradient of ${name}`);
     }
   }
@@ -147,6 +147,8 @@ gpuSuite('conv2d', (test) => {
       operands.input[0] = Number.POSITIVE_INFINITY;
       operands.bias[1] = Number.NEGATIVE_INFINITY;
       operands.residual[3] = Number.NaN;
+      operands.outputGradient[0] = Number.NaN;
+      operands.outputGradient[operands.outputGradient.length - 1] = Number.POSITIVE_INFINITY;
       await compareWithReference(gpu, convolution, operands);
       await compareWithReference(withoutSubgroups(gpu), convolution, operands);
     }
@@ -168,7 +170,7 @@ gpuSuite('conv2d', (test) => {
           for (const name in poison) scale(tape, t[name], 1);
           return conv2d(tape, t.input, t.weight, optionsOf(convolution));
         },
-        { outputGradient: outputGradientOf(convolution) },
+        { outputGradient: operands.outputGradient },
       );
       const wanted = expected(convolution, operands, false);
       assertClose(outputs.output, wanted.output, { absolute: 2e-5 }, 'output');

@@ -8,7 +8,8 @@ import { assertClose, checkGradients, randomArray, runOp } from '../support/tens
 import { disguise } from './disguise.js';
 import { withoutSubgroups, withPlainLoops } from './kernel-family.js';
 
-/** [batch, rows, depth, columns]: whole tiles of the fast kernel, just beyond them, sums long enough to be split, and sizes that no vec4 divides. */
+/** [batch, rows, depth, columns]: whole tiles of the fast kernel, just beyond them, sums long enough to be split, sizes that no vec4 divides,
+ * and sums of 7 terms, whose eighth would be taken from the next matrix. */
 const SIZES = [
   [1, 1, 1, 1],
   [1, 24, 4, 32],
@@ -18,6 +19,7 @@ const SIZES = [
   [1, 7, 5, 3],
   [3, 17, 19, 23],
   [1, 3, 1031, 5],
+  [2, 8, 7, 12],
 ] as const;
 const TRANSPOSES = [
   [false, false],
@@ -132,6 +134,7 @@ gpuSuite('matmul', (test) => {
       const operands = operandsOf(product);
       operands.a[operands.a.length - 1] = Number.NaN;
       operands.a[0] = Number.POSITIVE_INFINITY;
+      operands.a[operands.a.length >> 1] = Number.NEGATIVE_INFINITY;
       operands.b[operands.b.length >> 1] = Number.NEGATIVE_INFINITY;
       operands.bias[1] = Number.NaN;
       await compareWithReference(gpu, product, operands);
