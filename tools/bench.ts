@@ -34,11 +34,21 @@ interface Row {
 const OPTIONS = {
   ...grouped('What to time:', {
     models: { type: 'string', description: 'Training steps, separated by commas', default: BENCH_MODELS.join() },
-    batch: { type: 'number', description: 'Faces per step', defaultText: '64 for m1 and small, 32 for vgg13 and resnet18', range: { integer: true, min: 2, max: 8192 } },
+    batch: {
+      type: 'number',
+      description: 'Faces per step',
+      defaultText: '64 for m1 and small, 32 for vgg13 and resnet18',
+      range: { integer: true, min: 2, max: 8192 },
+    },
     peer: { type: 'boolean', description: 'jax-js beside us on m1; installed on demand into ~/.cache/moue/peers', default: false },
   }),
   ...grouped('How:', {
-    steps: { type: 'number', description: 'Timed steps per round, after two that are not', default: 5, range: { integer: true, min: 1, max: 1000 } },
+    steps: {
+      type: 'number',
+      description: 'Timed steps per round, after two that are not',
+      default: 5,
+      range: { integer: true, min: 1, max: 1000 },
+    },
     rounds: { type: 'number', description: 'Rounds over all engines', default: 2, range: { integer: true, min: 1, max: 100 } },
     json: { type: 'boolean', description: 'Print one JSON object', default: false },
     adapter: { type: 'string', description: "Part of the adapter's name, or 'software'", defaultText: 'the fastest found' },
@@ -49,11 +59,13 @@ const OPTIONS = {
 await runCommand(async (args) => {
   const usage = 'Times training steps on made-up batches of 48×48 grey faces.';
   const { given, positionals } = parseArguments({ command: 'tools/bench', usage, positionals: '', table: OPTIONS }, args);
-  if (positionals.length > 0) throw new UsageError('bench takes options only', 'Leave it out, or write it as an option.', { field: positionals[0] });
+  if (positionals.length > 0)
+    throw new UsageError('bench takes options only', 'Leave it out, or write it as an option.', { field: positionals[0] });
   const options = completeOptions(OPTIONS, given);
   const names = options.models.split(',') as BenchModel[];
   for (const name of names) {
-    if (!BENCH_MODELS.includes(name)) throw new UsageError(`no model '${name}'`, `Choose from ${BENCH_MODELS.join(', ')}.`, { field: '--models' });
+    if (!BENCH_MODELS.includes(name))
+      throw new UsageError(`no model '${name}'`, `Choose from ${BENCH_MODELS.join(', ')}.`, { field: '--models' });
   }
   const gpu = await openGpu({ adapter: options.adapter, unsafe: options.unsafe });
   const limits = await measureLimits(gpu);

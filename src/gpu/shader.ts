@@ -91,13 +91,8 @@ function formatLiteral(name: string, constant: string, type: string | undefined,
   if (type === 'u32' && Number.isInteger(value) && Number(value) >= 0) return `${value}u`;
   if (type === 'i32' && Number.isInteger(value)) return `${value}i`;
   if (type === 'f32' && Number.isFinite(value)) return `${value}f`;
-  throw new ShaderError(
-    `${value} is no value for constant ${constant}: ${type ?? 'untyped'}`,
-    'Constants are declared u32, i32, f32 or bool.',
-    {
-      file: `${name}.wgsl`,
-    },
-  );
+  const remedy = 'Constants are declared u32, i32, f32 or bool.';
+  throw new ShaderError(`${value} is no value for constant ${constant}: ${type ?? 'untyped'}`, remedy, { file: `${name}.wgsl` });
 }
 
 const MARKED_LOOP = /^[ \t]*for \(var (\w+)(?:: *[ui]32)? = ([^;]+); \1 < ([^;]+); (?:\1\+\+|\1 \+= ([^;)]+))\) \{ *\/\/ unroll *$/m;
@@ -201,12 +196,8 @@ function withoutComments(text: string): string {
 
 function parseBindings(name: string, text: string): Pick<Shader, 'params' | 'tensors'> {
   const code = withoutComments(text);
-  const fields =
-    /\bstruct Params \{([^}]*)\}/
-      .exec(code)?.[1]
-      .split(',')
-      .map((field) => field.trim()) ?? [];
-  const params = fields.filter(Boolean).map((field) => {
+  const fields = /\bstruct Params \{([^}]*)\}/.exec(code)?.[1] ?? '';
+  const params = [...fields.matchAll(/[^,\s](?:[^,]*[^,\s])?/g)].map(([field]) => {
     const match = /^(\w+): *(u32|i32|f32)$/.exec(field);
     if (!match) throw new ShaderError(`\`${field}\` in struct Params`, 'Params are u32, i32 or f32.', { file: `${name}.wgsl` });
     return { name: match[1], type: match[2] as 'u32' | 'i32' | 'f32' };

@@ -113,12 +113,14 @@ function geometryOf(input: Tensor, weight: Tensor, { stride = 1, padding = 0, di
   const fail = (what: string, remedy: string): never => {
     throw new ShapeError(`conv2d of [${input.shape}] with weight [${weight.shape}]: ${what}`, remedy);
   };
-  if (input.shape.length !== 4 || weight.shape.length !== 4)
+  if (input.shape.length !== 4 || weight.shape.length !== 4) {
     fail('both need four axes', 'Input is [N, H, W, Cin], weight [kernel y, kernel x, Cin / groups, Cout].');
+  }
   const [batch, height, width, inputChannels] = input.shape as [number, number, number, number];
   const [kernel_y, kernel_x, channels, columns] = weight.shape as [number, number, number, number];
-  if (channels * groups !== inputChannels)
+  if (channels * groups !== inputChannels) {
     fail(`${inputChannels} input channels in ${groups} groups`, `The weight is for ${channels * groups}.`);
+  }
   if (columns % groups !== 0) fail(`${columns} output channels in ${groups} groups`, 'The groups must divide them.');
   const [stride_y, stride_x] = pair(stride);
   const [dilation_y, dilation_x] = pair(dilation);
@@ -131,8 +133,9 @@ function geometryOf(input: Tensor, weight: Tensor, { stride = 1, padding = 0, di
   }
   const output_height = Math.floor((height + pad_top + bottom - dilation_y * (kernel_y - 1) - 1) / stride_y) + 1;
   const output_width = Math.floor((width + pad_left + right - dilation_x * (kernel_x - 1) - 1) / stride_x) + 1;
-  if (output_height < 1 || output_width < 1)
+  if (output_height < 1 || output_width < 1) {
     fail('the kernel is larger than the padded image', 'Use larger images, more padding or a smaller kernel.');
+  }
   return {
     ...{ batch, height, width, channels, output_height, output_width, columns, kernel_y, kernel_x },
     ...{ stride_y, stride_x, pad_top, pad_left, dilation_y, dilation_x, groups },

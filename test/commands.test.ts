@@ -1,0 +1,319 @@
+/** The commands as a person runs them: processes with arguments, files, output and an exit status. */
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { generateFace } from '#src/faces/generated.js';
+import { entropy } from '#src/labels/votes.js';
+import { type Checkpoint, loadCheckpoint } from '#src/run/checkpoint.js';
+import { png, write } from './faces/fixtures.js';
+import { scratchFolder } from './run/scratch.js';
+import { assert, suite } from './support/suite.js';
+
+type Command = 'train' | 'evaluate' | 'predict';
+type Json = Record<string, unknown>;
+
+interface Outcome {
+  status: number;
+  stdout: string;
+  stderr: string;
+}
+
+const ADAPTER = process.env.MOUE_ADAPTER ? ['--adapter', process.env.MOUE_ADAPTER] : [];
+const folder = scratchFolder();
+const inScratch = (name: string) => join(folder, name);
+
+const scriptOf = (command: Command) => fileURLToPath(new URL(`../${command}.js`, import.meta.url));
+
+/** The adapter is given first, so that arguments may name another. */
+function run(command: Command, ...args: string[]): Promise<Outcome> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [scriptOf(command), ...ADAPTER, ...args], (failure, stdout, stderr) => {
+      resolve({ status: failure ? Number(failure.code) : 0, stdout, stderr });
+    });
+  });
+}
+
+async function succeeds(command: Command, ...args: string[]): Promise<string> {
+  const { status, stdout, stderr } = await run(command, ...args);
+  assert.is(status, 0, `${command} ${args.join(' ')} ended with ${status}:\n${stderr}`);
+  return stdout;
+}
+
+/** What is done once for several tests. */
+function shared<T>(action: () => Promise<T>): () => Promise<T> {
+  let result: Promise<T> | undefined;
+  return () => (result ??= action());
+}
+
+/** Two epochs of 116 steps each, with everything that a run can carry from step to step. */
+const TRAINING = [
+  ...['--faces', '600', '--size', '16', '--model', 'small', '--width', '0.25', '--batch', '4', '--epochs', '2', '--seed', '3'],
+  ...[
+    '--paradigm',
+    'ferplus-probability',
+    '--optimizer',
+    'adamw',
+    '--clip-norm',
+    '1',
+    '--ema',
+    '0.9',
+    '--dropout',
+    '0.2',
+    '--checkpoint-every',
+    '25',
+  ],
+];
+const COMPLETE = inScratch('complete');
+const KILLED = inScratch('killed');
+
+const complete = shared(() => succeeds('train', ...TRAINING, '--out', COMPLETE));
+
+/** Starts the same run elsewhere and kills it in the middle of the second epoch, behind a checkpoint. */
+const killed = shared(async () => {
+  const child = spawn(process.execPath, [scriptOf('train'), ...ADAPTER, ...TRAINING, '--out', KILLED], { stdio: 'ignore' });
+  const exit = once(child, 'exit');
+  while (child.exitCode === null && !logOf(KILLED).some(({ step }) => Number(step) >= 130)) await delay(2);
+  child.kill('SIGKILL');
+  const [, signal] = await exit;
+  assert.is(signal, 'SIGKILL', 'the run ended before it could be killed');
+});
+
+function logOf(path: string): Json[] {
+  const log = join(path, 'log.jsonl');
+  if (!existsSync(log)) return [];
+  const lines = readFileSync(log, 'utf8').split('\n');
+  return lines.slice(0, -1).map((line) => JSON.parse(line)); // the last is empty, or unfinished
+}
+
+function readJson(path: string): Json {
+  return JSON.parse(readFileSync(path, 'utf8'));
+}
+
+/** Without what differs from one execution to the next. */
+function withoutTimes(records: Json[]): Json[] {
+  return records.map(({ seconds, hostMs, facesPerSecond, ...rest }) => rest);
+}
+
+function withoutSeconds({ state: { standing, ...state }, ...tensors }: Checkpoint) {
+  const { seconds, ...rest } = standing as unknown as Json;
+  return { ...tensors, state: { ...state, standing: rest } };
+}
+
+function isPng(path: string): boolean {
+  return readFileSync(path).subarray(1, 4).toString() === 'PNG' && statSync(path).size > 1000;
+}
+
+/** A generated face as a PNG file. */
+function writeFace(name: string, index: number, size = 48): string {
+  const { pixels } = generateFace(1, index, size, 1);
+  return write(
+    folder,
+    name,
+    png(size, size, (x, y) => Array(3).fill(pixels[y * size + x])),
+  );
+}
+
+/** A copy of the complete run's config and checkpoint, to be spoiled. */
+function copyRun(name: string): string {
+  const copy = inScratch(name);
+  for (const file of ['config.json', 'best.safetensors', 'checkpoint.safetensors']) cpSync(join(COMPLETE, file), join(copy, file));
+  return copy;
+}
+
+suite('commands', (test) => {
+  test('train leaves config, environment, log, checkpoints, result and pictures, and a mark that it is done', async () => {
+    const [stdout] = await Promise.all([complete(), killed()]);
+    assert.match(stdout, /accuracy +[\d.]+ %/);
+    assert.ok(stdout.includes(COMPLETE));
+
+    const files = readdirSync(COMPLETE);
+    for (const file of ['best.safetensors', 'checkpoint.safetensors', 'done']) assert.ok(files.includes(file), `${file} is missing`);
+    assert.not(files.some((file) => file.endsWith('.partial')));
+    const pictures = files.filter((file) => file.endsWith('.png'));
+    assert.ok(pictures.includes('learning-curves.png'));
+    for (const picture of pictures) {
+      assert.ok(isPng(join(COMPLETE, picture)), `${picture} is no PNG`);
+      assert.ok(stdout.includes(picture), `${picture} is not mentioned`);
+    }
+
+    const config = readJson(join(COMPLETE, 'config.json'));
+    const { optimizer, batch, 'learning-rate': learningRate, paradigm } = config;
+    assert.equal(
+      { optimizer, batch, learningRate, paradigm },
+      { optimizer: 'adamw', batch: 4, learningRate: 0.001, paradigm: 'ferplus-probability' },
+    );
+    const environment = readJson(join(COMPLETE, 'environment.json'));
+    assert.is(environment.node, process.version);
+    assert.is(environment.seed, 3);
+    assert.ok((environment.adapter as Json).description);
+
+    const log = logOf(COMPLETE);
+    const steps = log.filter(({ type }) => type === 'step');
+    assert.ok(steps.length > 20);
+    for (const record of steps) {
+      for (const name of ['step', 'epoch', 'loss', 'learningRate', 'gradientNorm']) assert.type(record[name], 'number');
+    }
+    const epochs = log.filter(({ type }) => type === 'epoch');
+    assert.equal(
+      epochs.map(({ epoch }) => epoch),
+      [1, 2],
+    );
+    for (const { trainLoss, validation } of epochs) {
+      assert.type(trainLoss, 'number');
+      assert.type((validation as Json).accuracy, 'number');
+    }
+    assert.equal((log.at(-1) as { evaluation: Json }).evaluation, readJson(join(COMPLETE, 'result.json')).test);
+  });
+
+  test('a run that was killed goes on to the same losses, weights and figures, bit by bit', async () => {
+    await Promise.all([complete(), killed()]);
+    assert.not(existsSync(join(KILLED, 'done')));
+    const { state } = await loadCheckpoint(join(KILLED, 'checkpoint.safetensors'));
+    const stepsPerEpoch = Number(logOf(COMPLETE).find(({ type }) => type === 'epoch')!.step);
+    assert.is(state.epoch, 1);
+    assert.ok(state.step > stepsPerEpoch && state.step < 2 * stepsPerEpoch, `killed behind the checkpoint of step ${state.step}`);
+
+    await succeeds('train', '--resume', KILLED);
+    assert.ok(existsSync(join(KILLED, 'done')));
+    assert.equal(withoutTimes(logOf(KILLED)), withoutTimes(logOf(COMPLETE)));
+    for (const file of ['checkpoint.safetensors', 'best.safetensors']) {
+      const [resumed, unbroken] = await Promise.all([KILLED, COMPLETE].map((path) => loadCheckpoint(join(path, file))));
+      assert.equal(withoutSeconds(resumed!), withoutSeconds(unbroken!), file);
+    }
+    const [resumed, unbroken] = [KILLED, COMPLETE].map((path) => readJson(join(path, 'result.json')));
+    for (const name of ['test', 'validation', 'bestEpoch', 'steps']) assert.equal(resumed![name], unbroken![name], name);
+  });
+
+  test('evaluate finds the figures that train found, as JSON and as a table', async () => {
+    await complete();
+    const [test, validation, table] = await Promise.all([
+      succeeds('evaluate', COMPLETE, '--json'),
+      succeeds('evaluate', COMPLETE, '--data', 'generated', '--split', 'validation', '--json'),
+      succeeds('evaluate', COMPLETE, '--checkpoint', 'last'),
+    ]);
+    const evaluation = JSON.parse(test!);
+    for (const name of ['accuracy', 'meanClassAccuracy', 'klToVotes', 'ece', 'nll', 'count']) assert.type(evaluation[name], 'number', name);
+    const result = readJson(join(COMPLETE, 'result.json'));
+    assert.equal(evaluation, result.test);
+    assert.equal(JSON.parse(validation!), result.validation);
+    for (const words of ['accuracy', 'KL to votes', 'happiness']) assert.ok(table!.includes(words), `the table has no ${words}`);
+  });
+
+  test('predict gives probabilities and their entropy, as JSON and as a table', async () => {
+    await complete();
+    const faces = [writeFace('one.png', 1), writeFace('two.png', 2, 20)];
+    const [one, both, table] = await Promise.all([
+      succeeds('predict', COMPLETE, faces[0]!, '--json'),
+      succeeds('predict', COMPLETE, ...faces, '--json'),
+      succeeds('predict', COMPLETE, ...faces),
+    ]);
+    const prediction = JSON.parse(one!);
+    const probabilities = Object.values<number>(prediction.probabilities);
+    assert.is(prediction.image, faces[0]);
+    assert.ok(Math.abs(probabilities.reduce((sum, p) => sum + p, 0) - 1) < 1e-6);
+    assert.ok(Math.abs(prediction.entropy - entropy(probabilities)) < 1e-6);
+    assert.equal(Object.keys(prediction.probabilities), (await loadCheckpoint(join(COMPLETE, 'best.safetensors'))).state.classes);
+    const [first, second] = JSON.parse(both!);
+    assert.equal(first, prediction);
+    assert.not.equal(second.probabilities, prediction.probabilities);
+    for (const words of [...faces, 'happiness', 'entropy']) assert.ok(table!.includes(words), `the table has no ${words}`);
+  });
+
+  test('--help ends well', async () => {
+    const texts = await Promise.all((['train', 'evaluate', 'predict'] as const).map((command) => succeeds(command, '--help')));
+    texts.forEach((text, i) => {
+      assert.ok(text.includes(['--learning-rate', '--split', 'face.png'][i]!));
+    });
+  });
+});
+
+interface Refusal {
+  what: string;
+  command: Command;
+  args: () => string[];
+  /** What the message and the remedy have to say. */
+  says: (string | RegExp)[];
+}
+
+const REFUSALS: Refusal[] = [
+  { what: 'an unknown option', command: 'train', args: () => ['--epoch', '3'], says: ['--epoch', 'Did you mean --epochs'] },
+  { what: 'a value out of range', command: 'train', args: () => ['--batch', '0'], says: ['--batch', 'whole number'] },
+  { what: 'an adapter that is not there', command: 'train', args: () => ['--adapter', 'Voodoo 2'], says: ['Voodoo 2'] },
+  {
+    what: 'data that is not there',
+    command: 'train',
+    args: () => ['--data', inScratch('nowhere')],
+    says: ['nowhere: there is no such file'],
+  },
+  {
+    what: 'data with a wrong header',
+    command: 'train',
+    args: () => ['--data', write(folder, 'votes.csv', 'file,happiness\nface.png,1\n')],
+    says: ['votes.csv, line 1', "'file', not 'path'"],
+  },
+  { what: 'a finished run in the way', command: 'train', args: () => ['--out', COMPLETE], says: [COMPLETE, 'finished run', '--resume'] },
+  {
+    what: 'another batch in a resumed run',
+    command: 'train',
+    args: () => ['--resume', COMPLETE, '--batch', '8'],
+    says: ['--batch', 'not 8'],
+  },
+  { what: 'a run that is not there', command: 'evaluate', args: () => [inScratch('nowhere')], says: ['nowhere', 'run'] },
+  {
+    what: 'a checkpoint of another model',
+    command: 'evaluate',
+    args: () => {
+      const copy = copyRun('other-width');
+      writeFileSync(join(copy, 'config.json'), JSON.stringify({ ...readJson(join(copy, 'config.json')), width: 0.5 }));
+      return [copy];
+    },
+    says: [join('other-width', 'best.safetensors'), 'another model', 'is [3, 3, 8, 8], expected [3, 3, 8, 16]'],
+  },
+  {
+    what: 'a checkpoint that is cut off',
+    command: 'evaluate',
+    args: () => {
+      const copy = copyRun('cut-off');
+      truncateSync(join(copy, 'best.safetensors'), 10_000);
+      return [copy];
+    },
+    says: [join('cut-off', 'best.safetensors')],
+  },
+  {
+    what: 'an image that cannot be read',
+    command: 'predict',
+    args: () => [COMPLETE, write(folder, 'broken.png', readFileSync(writeFace('whole.png', 3)).subarray(0, 200))],
+    says: ['broken.png'],
+  },
+];
+
+suite('commands given what they cannot take', (test) => {
+  const outcomes = shared(async () => {
+    await complete();
+    const before = contents(COMPLETE);
+    const all = await Promise.all(REFUSALS.map(({ command, args }) => run(command, ...args())));
+    return { all, before };
+  });
+
+  REFUSALS.forEach(({ what, says }, i) => {
+    test(`${what}: exit status 1, a message and a remedy`, async () => {
+      const { status, stdout, stderr } = (await outcomes()).all[i]!;
+      assert.is(status, 1, stderr);
+      assert.is(stdout, '');
+      assert.match(stderr, /^error: .+\n {2}→ .+\n$/m);
+      for (const part of says) assert.ok(typeof part === 'string' ? stderr.includes(part) : part.test(stderr), `no ${part} in ${stderr}`);
+    });
+  });
+
+  test('the finished run is as it was', async () => {
+    const { before } = await outcomes();
+    assert.equal(contents(COMPLETE), before);
+  });
+});
+
+function contents(path: string): Map<string, Buffer> {
+  return new Map(readdirSync(path).map((file) => [file, readFileSync(join(path, file))]));
+}
