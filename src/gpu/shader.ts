@@ -24,14 +24,14 @@ export type Constants = Record<string, number | boolean>;
  *   memory when its indices are not literal.
  */
 export class ShaderLibrary {
-  readonly #readFile: (relativePath: string) => string;
-  readonly #unroll: boolean;
-  readonly #shaders = new Map<string, Shader>();
+  private readonly readFile: (relativePath: string) => string;
+  private readonly unroll: boolean;
+  private readonly shaders = new Map<string, Shader>();
 
   /** `readFile` gets paths relative to `shaders/`. Without `unroll` marked loops stay loops: the same results, only slower. */
   constructor(readFile: (relativePath: string) => string, { unroll = true } = {}) {
-    this.#readFile = readFile;
-    this.#unroll = unroll;
+    this.readFile = readFile;
+    this.unroll = unroll;
   }
 
   /** Throws ShaderError when the file is missing, a constant unknown or of the wrong type, or a marked loop cannot be expanded. */
@@ -40,21 +40,21 @@ export class ShaderLibrary {
       .sort()
       .map((constant) => `${constant}=${Number(constants[constant])}`);
     const label = values.length ? `${name}[${values}]` : name;
-    let shader = this.#shaders.get(label);
+    let shader = this.shaders.get(label);
     if (!shader) {
-      const specialised = replaceConstants(name, this.#include(name, `${name}.wgsl`, new Set()), constants);
-      const text = this.#unroll ? unrollLoops(name, specialised) : specialised;
+      const specialised = replaceConstants(name, this.include(name, `${name}.wgsl`, new Set()), constants);
+      const text = this.unroll ? unrollLoops(name, specialised) : specialised;
       shader = { name, label, text, ...parseBindings(name, specialised) };
-      this.#shaders.set(label, shader);
+      this.shaders.set(label, shader);
     }
     return shader;
   }
 
-  #include(name: string, path: string, included: Set<string>): string {
+  private include(name: string, path: string, included: Set<string>): string {
     included.add(path);
     let text: string;
     try {
-      text = this.#readFile(path);
+      text = this.readFile(path);
     } catch (cause) {
       throw new ShaderError(
         `cannot read ${path}`,
@@ -64,7 +64,7 @@ export class ShaderLibrary {
       );
     }
     return text.replace(/^[ \t]*\/\/ #include "([^"]+)"[ \t]*$/gm, (_, inner) =>
-      included.has(inner) ? '' : this.#include(name, inner, included),
+      included.has(inner) ? '' : this.include(name, inner, included),
     );
   }
 }

@@ -88,7 +88,7 @@ export function recordOptimizer(tape: Tape, flat: FlatParameters, options: Optim
     groups,
     clip_factor: clipFactor,
     step: tape.step,
-    ...Object.fromEntries(names.map((name, i) => [name, state[i]!])),
+    ...Object.fromEntries(names.map((name, i) => [name, state[i]])),
   };
   const workgroups = Math.ceil(parameters.size / ELEMENTS_PER_GROUP);
   if (options.kind === 'sgd') {

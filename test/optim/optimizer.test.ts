@@ -71,7 +71,7 @@ async function train(gpu: Gpu, { size, options, gradientsOf, steps }: Training):
       program.write(tape.step, words.buffer);
       program.write(gradients, gradientsOf(step));
       program.run();
-      norms.push((await program.read(norm))[0]!);
+      norms.push((await program.read(norm))[0]);
     }
     return {
       parameters: (await program.read(parameters)) as Float32Array,
@@ -94,8 +94,8 @@ function reference({ size, options, gradientsOf, steps }: Training): Trained {
     const given = gradientsOf(step);
     norms.push(globalNorm(given));
     const gradients = options.clipNorm === undefined ? given : clip(given, options.clipNorm);
-    if (options.kind === 'sgd') sgd(parameters, state[0]!, gradients, decays, learningRateOf(step), options);
-    else adamw(parameters, state[0]!, state[1]!, gradients, decays, learningRateOf(step), step + 1, options);
+    if (options.kind === 'sgd') sgd(parameters, state[0], gradients, decays, learningRateOf(step), options);
+    else adamw(parameters, state[0], state[1], gradients, decays, learningRateOf(step), step + 1, options);
     movingAverage(average, parameters, Math.min(0.999, (1 + step) / (10 + step)));
   }
   return {
@@ -115,7 +115,7 @@ async function compare(gpu: Gpu, training: Training, tolerance = { relative: 2e-
   const expected = reference(training);
   assertClose(actual.norms, expected.norms, { relative: 1e-6, absolute: 0 }, 'norms');
   actual.state.forEach((values, i) => {
-    assertClose(values, expected.state[i]!, tolerance, OPTIMIZER_STATE[training.options.kind][i]);
+    assertClose(values, expected.state[i], tolerance, OPTIMIZER_STATE[training.options.kind][i]);
   });
   assertClose(actual.parameters, expected.parameters, tolerance, 'parameters');
   assertClose(actual.average, expected.average, tolerance, 'average');

@@ -29,10 +29,10 @@ suite('schedules', (test) => {
 
   test('warm-up rises linearly and is followed by a whole cosine', () => {
     const course = rates(parseSchedule({ kind: 'cosine', rate: 1, warmupEpochs: 2 }), 6, 5);
-    for (let step = 0; step < 10; step++) close(course[step]!, (step + 1) / 10, `rate of step ${step}`);
-    close(course[10]!, 1);
-    close(course[20]!, 0.5);
-    assert.ok(course[29]! > 0 && course[29]! < 0.01);
+    for (let step = 0; step < 10; step++) close(course[step], (step + 1) / 10, `rate of step ${step}`);
+    close(course[10], 1);
+    close(course[20], 0.5);
+    assert.ok(course[29] > 0 && course[29] < 0.01);
   });
 
   test('warm-up leaves milestones where they are, and may be longer than training', () => {

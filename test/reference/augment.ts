@@ -39,8 +39,8 @@ export function gatherFaces(indices: ArrayLike<number>, given: Gather): Float64A
           return view.erased(x, y) ? 0 : ((value - mean) * view.contrast + view.brightness) / deviation;
         });
         if (source.channels === output.channels) result.push(...colour);
-        else if (output.channels === 3) result.push(colour[0]!, colour[0]!, colour[0]!);
-        else result.push(0.299 * colour[0]! + 0.587 * colour[1]! + 0.114 * colour[2]!);
+        else if (output.channels === 3) result.push(colour[0], colour[0], colour[0]);
+        else result.push(0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]);
       }
     }
   }
@@ -54,7 +54,7 @@ function viewOf(face: number, { source, output, augment, seed = 1, epoch = 0, st
   const draws = [0, 1, 2, 3].flatMap((block) =>
     randomWords(seed, epoch, stream, 4 * face + block).map((word) => Math.floor(word / 256) / 2 ** 24),
   );
-  const unit = (i: number) => draws[i]!;
+  const unit = (i: number) => draws[i];
   const signed = (i: number) => 2 * unit(i) - 1;
 
   const mirror = unit(0) < augment.flip ? -1 : 1;
@@ -102,7 +102,7 @@ function sample({ pixels, source }: Gather, face: number, channel: number, [x, y
     ] as const) {
       const place =
         ((face * source.height + reflected(row, source.height)) * source.width + reflected(column, source.width)) * source.channels;
-      value += shareX * shareY * pixels[place + channel]!;
+      value += shareX * shareY * pixels[place + channel];
     }
   }
   return value;

@@ -15,8 +15,8 @@ export function batchMoments(input: ArrayLike<number>, channels: number): { mean
   const rows = input.length / channels;
   const mean = new Float64Array(channels);
   const variance = new Float64Array(channels);
-  for (let i = 0; i < input.length; i++) mean[i % channels]! += input[i]! / rows;
-  for (let i = 0; i < input.length; i++) variance[i % channels]! += (input[i]! - mean[i % channels]!) ** 2 / rows;
+  for (let i = 0; i < input.length; i++) mean[i % channels] += input[i] / rows;
+  for (let i = 0; i < input.length; i++) variance[i % channels] += (input[i] - mean[i % channels]) ** 2 / rows;
   return { mean, variance };
 }
 
@@ -25,7 +25,7 @@ export function batchNorm({ input, scale, shift, residual, relu = false, epsilon
   const { mean, variance } = moments ?? batchMoments(input, channels);
   return Float64Array.from(input, (value, i) => {
     const c = i % channels;
-    const sum = ((value - mean[c]!) / Math.sqrt(variance[c]! + epsilon)) * scale[c]! + shift[c]! + (residual?.[i] ?? 0);
+    const sum = ((value - mean[c]) / Math.sqrt(variance[c] + epsilon)) * scale[c] + shift[c] + (residual?.[i] ?? 0);
     return relu && sum <= 0 ? 0 : sum;
   });
 }
@@ -37,18 +37,18 @@ export function batchNormGradients(given: BatchNormCase, outputGradient: ArrayLi
   const { mean, variance } = moments ?? batchMoments(input, channels);
   const output = batchNorm(given);
   const deviation = Float64Array.from(variance, (value) => Math.sqrt(value + epsilon));
-  const normal = Float64Array.from(input, (value, i) => (value - mean[i % channels]!) / deviation[i % channels]!);
-  const masked = Float64Array.from(outputGradient, (value, i) => (relu && output[i]! <= 0 ? 0 : value));
+  const normal = Float64Array.from(input, (value, i) => (value - mean[i % channels]) / deviation[i % channels]);
+  const masked = Float64Array.from(outputGradient, (value, i) => (relu && output[i] <= 0 ? 0 : value));
   const scaleGradient = new Float64Array(channels);
   const shiftGradient = new Float64Array(channels);
   for (let i = 0; i < input.length; i++) {
-    scaleGradient[i % channels]! += masked[i]! * normal[i]!;
-    shiftGradient[i % channels]! += masked[i]!;
+    scaleGradient[i % channels] += masked[i] * normal[i];
+    shiftGradient[i % channels] += masked[i];
   }
   const inputGradient = masked.map((value, i) => {
     const c = i % channels;
-    const throughMoments = moments ? 0 : (shiftGradient[c]! + normal[i]! * scaleGradient[c]!) / rows;
-    return (scale[c]! / deviation[c]!) * (value - throughMoments);
+    const throughMoments = moments ? 0 : (shiftGradient[c] + normal[i] * scaleGradient[c]) / rows;
+    return (scale[c] / deviation[c]) * (value - throughMoments);
   });
   return { input: inputGradient, scale: scaleGradient, shift: shiftGradient, residual: masked };
 }

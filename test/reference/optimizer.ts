@@ -16,10 +16,10 @@ export function sgd(
   options: Sgd,
 ): void {
   for (let i = 0; i < parameters.length; i++) {
-    const gradient = gradients[i]! + (decays[i] ? options.weightDecay * parameters[i]! : 0);
-    velocity[i] = options.momentum * velocity[i]! + gradient;
-    const update = options.nesterov ? gradient + options.momentum * velocity[i]! : velocity[i]!;
-    parameters[i] = parameters[i]! - learningRate * update;
+    const gradient = gradients[i] + (decays[i] ? options.weightDecay * parameters[i] : 0);
+    velocity[i] = options.momentum * velocity[i] + gradient;
+    const update = options.nesterov ? gradient + options.momentum * velocity[i] : velocity[i];
+    parameters[i] = parameters[i] - learningRate * update;
   }
 }
 
@@ -42,19 +42,19 @@ export function adamw(
   { beta1, beta2, epsilon, weightDecay }: Adamw,
 ): void {
   for (let i = 0; i < parameters.length; i++) {
-    const gradient = gradients[i]!;
-    if (decays[i]) parameters[i] = parameters[i]! * (1 - learningRate * weightDecay);
-    first[i] = beta1 * first[i]! + (1 - beta1) * gradient;
-    second[i] = beta2 * second[i]! + (1 - beta2) * gradient * gradient;
-    const corrected = first[i]! / (1 - beta1 ** t);
-    const denominator = Math.sqrt(second[i]! / (1 - beta2 ** t)) + epsilon;
-    parameters[i] = parameters[i]! - (learningRate * corrected) / denominator;
+    const gradient = gradients[i];
+    if (decays[i]) parameters[i] = parameters[i] * (1 - learningRate * weightDecay);
+    first[i] = beta1 * first[i] + (1 - beta1) * gradient;
+    second[i] = beta2 * second[i] + (1 - beta2) * gradient * gradient;
+    const corrected = first[i] / (1 - beta1 ** t);
+    const denominator = Math.sqrt(second[i] / (1 - beta2 ** t)) + epsilon;
+    parameters[i] = parameters[i] - (learningRate * corrected) / denominator;
   }
 }
 
 export function globalNorm(gradients: ArrayLike<number>): number {
   let sum = 0;
-  for (let i = 0; i < gradients.length; i++) sum += gradients[i]! * gradients[i]!;
+  for (let i = 0; i < gradients.length; i++) sum += gradients[i] * gradients[i];
   return Math.sqrt(sum);
 }
 
@@ -66,5 +66,5 @@ export function clip(gradients: Float32Array, limit: number): Float64Array {
 
 /** Changes `average`. */
 export function movingAverage(average: Float64Array, parameters: ArrayLike<number>, decay: number): void {
-  for (let i = 0; i < average.length; i++) average[i] = decay * average[i]! + (1 - decay) * parameters[i]!;
+  for (let i = 0; i < average.length; i++) average[i] = decay * average[i] + (1 - decay) * parameters[i];
 }

@@ -37,35 +37,35 @@ function forEachWindow(pool: Pool, visit: (output: number, covered: number[]) =>
 
 /** Index of the maximum: the first of equal ones, the last of NaNs. */
 function placeOfMaximum(input: ArrayLike<number>, covered: number[]): number {
-  let best = covered[0]!;
-  for (const i of covered) if (input[i]! > input[best]! || Number.isNaN(input[i])) best = i;
+  let best = covered[0];
+  for (const i of covered) if (input[i] > input[best] || Number.isNaN(input[i])) best = i;
   return best;
 }
 
 export function maxPool(input: ArrayLike<number>, pool: Pool): number[] {
   const output: number[] = [];
-  forEachWindow(pool, (_, covered) => output.push(input[placeOfMaximum(input, covered)]!));
+  forEachWindow(pool, (_, covered) => output.push(input[placeOfMaximum(input, covered)]));
   return output;
 }
 
 export function maxPoolGradient(input: ArrayLike<number>, pool: Pool, outputGradient: ArrayLike<number>): Float64Array {
   const gradient = new Float64Array(input.length);
   forEachWindow(pool, (output, covered) => {
-    gradient[placeOfMaximum(input, covered)]! += outputGradient[output]!;
+    gradient[placeOfMaximum(input, covered)] += outputGradient[output];
   });
   return gradient;
 }
 
 export function averagePool(input: ArrayLike<number>, pool: Pool): number[] {
   const output: number[] = [];
-  forEachWindow(pool, (_, covered) => output.push(covered.reduce((sum, i) => sum + input[i]!, 0) / covered.length));
+  forEachWindow(pool, (_, covered) => output.push(covered.reduce((sum, i) => sum + input[i], 0) / covered.length));
   return output;
 }
 
 export function averagePoolGradient(pool: Pool, outputGradient: ArrayLike<number>): Float64Array {
   const gradient = new Float64Array(pool.shape.reduce((product, extent) => product * extent, 1));
   forEachWindow(pool, (output, covered) => {
-    for (const i of covered) gradient[i]! += outputGradient[output]! / covered.length;
+    for (const i of covered) gradient[i] += outputGradient[output] / covered.length;
   });
   return gradient;
 }

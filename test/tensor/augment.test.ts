@@ -67,7 +67,7 @@ async function gather(
     normalise === 'each' ? { statistics: tape.constant('statistics', [count, 2], faceStatistics(pixels, count)) } : normalise;
   const options = { source, output, ...(augment && { augment }), ...(statistics && { normalise: statistics }) };
   const views = Array.from({ length: view + 1 }, () => gatherFaces(tape, faces, chosen, options));
-  const result = views[view]!;
+  const result = views[view];
   const program = await Program.compile(gpu, tape, { keep: [result] });
   try {
     const state = new Uint32Array(8);
@@ -124,7 +124,7 @@ gpuSuite('faces gather', (test) => {
       const { width, channels } = extent;
       const mirrored = plain.map((_, i) => {
         const x = Math.floor(i / channels) % width;
-        return plain[i + (width - 1 - 2 * x) * channels]!;
+        return plain[i + (width - 1 - 2 * x) * channels];
       });
       assertClose(flipped, mirrored, EXACT);
     }
@@ -140,7 +140,7 @@ gpuSuite('faces gather', (test) => {
       augment: { ...NONE, flip: 0.5 },
     };
     const all = Array.from({ length: count }, (_, i) => i);
-    const isFlipped = (values: Float32Array) => all.map((face) => values[2 * face]! > values[2 * face + 1]!);
+    const isFlipped = (values: Float32Array) => all.map((face) => values[2 * face] > values[2 * face + 1]);
     const [first, second] = [isFlipped(await gather(gpu, all, given)), isFlipped(await gather(gpu, all, { ...given, epoch: 1 }))];
     const flips = first.filter(Boolean).length;
     assert.ok(Math.abs(flips - count / 2) < 4 * Math.sqrt(count / 4), `${flips} of ${count} flipped`);
@@ -183,7 +183,7 @@ gpuSuite('faces gather', (test) => {
       const expected = reference(indices, {
         ...rest,
         pixels,
-        ...(each && { statistics: (face) => [each[2 * face]!, each[2 * face + 1]!] as const }),
+        ...(each && { statistics: (face) => [each[2 * face], each[2 * face + 1]] as const }),
       });
       assertClose(await gather(gpu, indices, { ...given, pixels }), expected, TOLERANCE);
     });

@@ -72,7 +72,7 @@ gpuSuite('batch norm', (test) => {
       const expected = caseOf(inputs, example);
       assertClose(outputs.output!, reference(expected), { relative: 1e-5, absolute: 1e-5 }, 'output');
       // The mask is taken from the device's output: rounding may put a value near 0 on either side.
-      const masked = outputGradient.map((value, i) => (relu && outputs.output![i]! <= 0 ? 0 : value));
+      const masked = outputGradient.map((value, i) => (relu && outputs.output![i] <= 0 ? 0 : value));
       const wanted = batchNormGradients({ ...expected, relu: false }, masked);
       const terms = Math.sqrt(shape.slice(0, -1).reduce((product, extent) => product * extent, 1));
       assertClose(gradients.input!, wanted.input, { relative: 1e-4, absolute: 1e-5 }, 'input gradient');
@@ -95,7 +95,7 @@ gpuSuite('batch norm', (test) => {
       const { outputs } = await runOp(gpu, inputs, operator({ momentum: 0.3 }), { training: true });
       const { mean, variance } = batchMoments(inputs.input!.data, channels);
       const rows = inputs.input!.data.length / channels;
-      const blend = (name: string, values: Float64Array) => values.map((value, c) => 0.7 * inputs[name]!.data[c]! + 0.3 * value);
+      const blend = (name: string, values: Float64Array) => values.map((value, c) => 0.7 * inputs[name].data[c] + 0.3 * value);
       assertClose(outputs.runningMean!, blend('runningMean', mean), {}, 'running mean');
       assertClose(
         outputs.runningVariance!,
@@ -151,7 +151,7 @@ gpuSuite('batch norm', (test) => {
     const { outputs } = await runOp(gpu, inputs, operator(), { training: true });
     assert.equal(
       outputs.output,
-      Float32Array.from({ length: 301 * 4 }, (_, i) => inputs.shift!.data[i % 4]!),
+      Float32Array.from({ length: 301 * 4 }, (_, i) => inputs.shift!.data[i % 4]),
     );
   });
 
@@ -181,7 +181,7 @@ gpuSuite('batch norm', (test) => {
     assert.ok(Number.isNaN(outputs.output![96]) && Number.isNaN(outputs.output![200]));
     assert.is(outputs.output![97], Number.POSITIVE_INFINITY);
     assert.is(outputs.output![98], 0);
-    const masked = outputGradient.map((value, i) => (outputs.output![i]! <= 0 ? 0 : value));
+    const masked = outputGradient.map((value, i) => (outputs.output![i] <= 0 ? 0 : value));
     assertClose(gradients.input!, batchNormGradients(caseOf(inputs, { shape }), masked).input, { absolute: 1e-5 }, 'input gradient');
     assert.is(gradients.input!.filter(Number.isNaN).length, 1);
   });
@@ -229,7 +229,7 @@ gpuSuite('batch norm', (test) => {
     const wanted = batchNormGradients(caseOf(inputs, { shape, training: true }), outputGradient);
     assertClose(
       own.gradients.input!,
-      wanted.input.map((value, i) => value + outputGradient[i]!),
+      wanted.input.map((value, i) => value + outputGradient[i]),
       { relative: 1e-4, absolute: 1e-5 },
     );
   });

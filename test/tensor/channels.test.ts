@@ -7,7 +7,7 @@ import { disguise } from './disguise.js';
 
 function resized(data: Float32Array, from: number, to: number): Float32Array {
   return Float32Array.from({ length: (data.length / from) * to }, (_, i) =>
-    i % to < from ? data[Math.floor(i / to) * from + (i % to)]! : 0,
+    i % to < from ? data[Math.floor(i / to) * from + (i % to)] : 0,
   );
 }
 

@@ -74,7 +74,7 @@ gpuSuite('layer norm', (test) => {
     const { outputs } = await runOp(gpu, inputs, operator);
     assert.equal(
       outputs.output,
-      Float32Array.from({ length: 108 }, (_, i) => inputs.shift.data[i % 12]!),
+      Float32Array.from({ length: 108 }, (_, i) => inputs.shift.data[i % 12]),
     );
   });
 

@@ -49,7 +49,7 @@ gpuSuite('pool', (test) => {
   }
 
   test('the first of equal maxima gets the gradient, of zeros of both signs too', async (gpu) => {
-    const pool = POOLS[3]!;
+    const pool = POOLS[3];
     const data = randomArray(pool.shape, 3).map((value) => (Math.abs(value) < 0.3 ? Math.sign(value) * 0 : Math.sign(value)));
     const { outputs, gradients } = await run(gpu, maxPool2d, pool, data);
     assertClose(outputs.output!, maxPool(data, pool), { relative: 0, absolute: 0 });
@@ -57,9 +57,9 @@ gpuSuite('pool', (test) => {
   });
 
   test('NaN and infinities in the maximum', async (gpu) => {
-    for (const pool of [POOLS[1]!, POOLS[3]!, POOLS[4]!]) {
+    for (const pool of [POOLS[1], POOLS[3], POOLS[4]]) {
       const values = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY, 1, -Number.NaN, 0];
-      const data = randomArray(pool.shape, 4).map((value, i) => (value > 0 ? value : values[i % 7]!));
+      const data = randomArray(pool.shape, 4).map((value, i) => (value > 0 ? value : values[i % 7]));
       const { outputs, gradients } = await run(gpu, maxPool2d, pool, data);
       assertClose(outputs.output!, maxPool(data, pool), { relative: 0, absolute: 0 });
       assertClose(gradients.input!, maxPoolGradient(data, pool, randomArray(poolShape(pool), 2)));
@@ -68,7 +68,7 @@ gpuSuite('pool', (test) => {
   });
 
   test('a window of negative infinities', async (gpu) => {
-    const pool = POOLS[3]!;
+    const pool = POOLS[3];
     const data = randomArray(pool.shape, 4).fill(Number.NEGATIVE_INFINITY);
     const { outputs, gradients } = await run(gpu, maxPool2d, pool, data);
     assert.ok(outputs.output!.every((value) => value === Number.NEGATIVE_INFINITY));
@@ -76,7 +76,7 @@ gpuSuite('pool', (test) => {
   });
 
   test('NaN and infinities in the mean', async (gpu) => {
-    const pool = POOLS[3]!;
+    const pool = POOLS[3];
     const data = randomArray(pool.shape, 4);
     data.set([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY], 100);
     const { outputs } = await run(gpu, averagePool2d, pool, data);

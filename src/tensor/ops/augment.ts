@@ -111,8 +111,8 @@ export function gatherFaces(tape: Tape, faces: Tensor | readonly Tensor[], indic
     constants: { AUGMENT: augment !== undefined, SOURCE_CHANNELS: source.channels, OUTPUT_CHANNELS: extent.channels, PARTS: parts.length },
     params: {
       batch,
-      face_count: each ? Math.min(count, normalise.statistics.shape[0]!) : count,
-      faces_per_part: partSizes[0]!,
+      face_count: each ? Math.min(count, normalise.statistics.shape[0]) : count,
+      faces_per_part: partSizes[0],
       source_height: source.height,
       source_width: source.width,
       output_height: extent.height,
@@ -121,10 +121,10 @@ export function gatherFaces(tape: Tape, faces: Tensor | readonly Tensor[], indic
       ...augmentParams(augment, tape),
     },
     tensors: {
-      faces0: parts[0]!,
-      faces1: parts[1] ?? parts[0]!,
-      faces2: parts[2] ?? parts[0]!,
-      faces3: parts[3] ?? parts[0]!,
+      faces0: parts[0],
+      faces1: parts[1] ?? parts[0],
+      faces2: parts[2] ?? parts[0],
+      faces3: parts[3] ?? parts[0],
       indices,
       statistics,
       step: tape.step,
@@ -202,8 +202,8 @@ export function faceStatistics(pixels: Uint8Array, count: number): Float32Array 
     let sum = 0;
     let squares = 0;
     for (let i = face * size; i < (face + 1) * size; i++) {
-      sum += pixels[i]!;
-      squares += pixels[i]! ** 2;
+      sum += pixels[i];
+      squares += pixels[i] ** 2;
     }
     const mean = sum / size;
     statistics[2 * face] = mean / 255;

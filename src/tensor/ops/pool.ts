@@ -142,7 +142,7 @@ function poolWindow(operator: string, input: Tensor, { kernel, stride = kernel, 
 
 function imageShape(operator: string, input: Tensor): readonly [number, number, number] {
   if (input.shape.length !== 4) throw new ShapeError(`${operator} of [${input.shape}]`, 'It takes images [N, H, W, C].');
-  return [input.shape[0]!, input.shape[1]!, input.shape[2]!];
+  return [input.shape[0], input.shape[1], input.shape[2]];
 }
 
 function inputCells(window: PoolWindow): [number, number, number] {
