@@ -35,7 +35,7 @@ function residualNetwork(
   return dense(inside(scope, 'head'), feature, classes);
 }
 
-/** A residual network of 16-32-64-128 channels for 48×48 faces, made to train on a processor: 0.5 M weights. */
+/** A residual network of 16-32-64-128 channels for 48×48 faces, made to train on a processor: 0.3 M weights. */
 const small: Model = (scope, faces, options) => {
   const [a, b, c, d] = [16, 32, 64, 128].map((channels) => widen(channels, options.width)) as [number, number, number, number];
   const stem = convolutionNormRelu(inside(scope, 'stem'), faces, { channels: a, kernel: 3, stride: faces.shape[1] >= 96 ? 2 : 1 });

@@ -45,6 +45,16 @@ const COUNTS: [ModelName, size: number, channels: number, count: number][] = [
   ['resnet18', 112, 3, 11_180_616],
 ];
 
+/** Side of the last feature map, from halvings counted by hand; networks for large faces halve them once or twice more in the stem. */
+const SIDES: [ModelName, size: number, side: number][] = [
+  ['small', 48, 6],
+  ['small', 64, 8],
+  ['small', 112, 7],
+  ['resnet18', 48, 6],
+  ['resnet18', 64, 8],
+  ['resnet18', 112, 4],
+];
+
 /** Tiny forms of the three, the second with the stem for large faces. */
 const TINY: [ModelName, Recording][] = [
   ['small', { batch: 3, size: 24, options: { width: 0.25 } }],
@@ -58,6 +68,14 @@ gpuSuite('models', (test) => {
       const { parameters, logits } = record(gpu, model, { batch: 5, size, channels });
       assert.equal(logits.shape, [5, 8]);
       assert.is(parameters.count(), count);
+    });
+  }
+
+  for (const [model, size, side] of SIDES) {
+    test(`${model} makes a feature map of ${side}×${side} out of ${size}×${size}`, async (gpu) => {
+      const { tape } = record(gpu, model, { batch: 5, size });
+      const pooled = tape.launches.find(({ shader }) => shader.name === 'average_pool2d_forward')!.tensors.input!;
+      assert.equal(pooled.shape, [5, side, side, model === 'small' ? 128 : 512]);
     });
   }
 

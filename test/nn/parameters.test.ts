@@ -2,9 +2,12 @@ import { RunError } from '#src/errors.js';
 import type { Gpu } from '#src/gpu/gpu.js';
 import { glorotNormal, heNormal, ones, Parameters, zeros } from '#src/nn/parameters.js';
 import { normal } from '#src/random.js';
-import { readBuffer } from '#src/tensor/program.js';
+import { add, multiply, relu, reshape, sum } from '#src/tensor/ops/index.js';
+import { Program, readBuffer } from '#src/tensor/program.js';
+import { Tape } from '#src/tensor/tape.js';
+import type { Tensor } from '#src/tensor/tensor.js';
 import { assert, gpuSuite, rejects, suite } from '../support/suite.js';
-import { randomArray } from '../support/tensors.js';
+import { assertClose, randomArray } from '../support/tensors.js';
 
 /** Weights of awkward sizes with a buffer between them: blocks 0, 1–2 and 3. */
 function declared(): Parameters {
@@ -130,6 +133,38 @@ gpuSuite('parameters on the device', (test) => {
     );
     const narrow = new Map([...values, ['bias', { shape: [32], data: randomArray([32], 1) }] as const]);
     await rejects(() => parameters.write(gpu, narrow), RunError, 'bias is [64] here, [32] there', '--model');
+    parameters.destroy(gpu);
+  });
+
+  test('gradients end in their slots however a weight is used: once, twice, through a view, or handed on unchanged', async (gpu) => {
+    const parameters = Parameters.create();
+    const [once, twice, viewed, handedOn] = ['once', 'twice', 'viewed', 'handed_on'].map((name) => parameters.weight(name, [6], ones));
+    const tape = new Tape(gpu, { training: true });
+    const factors = [1, 2, 3, 4].map((seed) => randomArray([6], seed));
+    const [a, b, c, d] = factors.map((data, i) => tape.constant(`factor${i}`, [6], data));
+    const terms = [
+      multiply(tape, relu(tape, once!), a!),
+      multiply(tape, relu(tape, twice!), b!),
+      multiply(tape, relu(tape, twice!), c!),
+      reshape(tape, multiply(tape, reshape(tape, viewed!, [2, 3]), reshape(tape, d!, [2, 3])), [6]),
+      handedOn!,
+    ];
+    const total = terms.reduce((left, right) => add(tape, left, right));
+    tape.backward(sum(tape, total));
+    const program = await Program.compile(gpu, tape);
+    parameters.initialise(gpu, standardNormal);
+    program.run();
+    const gradientOf = async (weight: Tensor) => (await program.read(weight.gradientSlot!)) as Float32Array;
+    assertClose(await gradientOf(once!), factors[0]!, {}, 'once');
+    assertClose(
+      await gradientOf(twice!),
+      factors[1]!.map((factor, i) => factor + factors[2]![i]!),
+      {},
+      'twice',
+    );
+    assertClose(await gradientOf(viewed!), factors[3]!, {}, 'viewed');
+    assertClose(await gradientOf(handedOn!), Array(6).fill(1), {}, 'handed on');
+    program.destroy();
     parameters.destroy(gpu);
   });
 

@@ -148,6 +148,15 @@ gpuSuite('learner', (test) => {
     together.destroy();
   });
 
+  test('a face is seen differently in each epoch', async (gpu) => {
+    const learner = await Learner.create(gpu, pictures.pixels, { ...PLAIN, augment: AUGMENTATIONS.light });
+    const lossIn = async (epoch: number) => (await gpu.wait(learner.step({ ...batchOf(pictures, 0), epoch, learningRate: 0 }))).loss;
+    const first = await lossIn(0);
+    assert.is(await lossIn(0), first);
+    assert.is.not(await lossIn(1), first);
+    learner.destroy();
+  });
+
   for (const [name, options] of Object.entries({ 'AdamW with an average': FULL, SGD: PLAIN })) {
     test(`a new learner that takes up the state goes on bit by bit: ${name}`, async (gpu) => {
       const unbroken = await Learner.create(gpu, pictures.pixels, options);
