@@ -1,5 +1,6 @@
 /** Files for Perfetto (ui.perfetto.dev) and chrome://tracing: the JSON object form of the Trace Event Format. */
 import { writeFileSync } from 'node:fs';
+import { storageError } from '#src/run/atomic-file.js';
 
 /** Something that took time on one of the lines of the picture. */
 export interface Span {
@@ -25,6 +26,11 @@ export function formatTrace(title: string, spans: readonly Span[]): string {
   return JSON.stringify({ displayTimeUnit: 'ms', traceEvents });
 }
 
+/** @throws RunError where the file cannot be written. */
 export function writeTrace(path: string, title: string, spans: readonly Span[]): void {
-  writeFileSync(path, formatTrace(title, spans));
+  try {
+    writeFileSync(path, formatTrace(title, spans));
+  } catch (cause) {
+    throw storageError(cause, path);
+  }
 }

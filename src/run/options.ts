@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { UsageError } from '../errors.js';
+import { GENERATED } from '../faces/dataset.js';
 import { type ModelName, models } from '../nn/models.js';
 import { type ParadigmName, paradigms } from '../paradigms/index.js';
 import {
@@ -27,7 +28,7 @@ const MAX_SEED = 2 ** 32 - 1;
 /** All options of train. Names and meanings are kept, for they stand in config files and scripts. */
 const TRAIN_TABLE = {
   ...grouped('What to learn:', {
-    data: { type: 'string', description: DATA, default: 'generated' },
+    data: { type: 'string', description: DATA, default: GENERATED },
     faces: {
       type: 'number',
       description: 'Count of generated faces',
@@ -60,8 +61,8 @@ const TRAIN_TABLE = {
     channels: { type: 'number', description: '1: grey, 3: RGB', choices: [1, 3], default: 1, fixed: true },
     augment: {
       type: 'string',
-      description: 'How faces are varied',
-      choices: ['ferplus', 'light', 'none'],
+      description: 'How faces are varied: light and ferplus by their geometry, strong by light and occlusion as well',
+      choices: ['ferplus', 'light', 'strong', 'none'],
       default: 'ferplus',
       fixed: true,
     },
@@ -85,7 +86,13 @@ const TRAIN_TABLE = {
     },
   }),
   ...grouped('Optimisation:', {
-    epochs: { type: 'number', description: 'Passes over the training faces', default: 20, range: { integer: true, min: 1, max: 100_000 } },
+    epochs: {
+      type: 'number',
+      description: 'Passes over the training faces',
+      default: ({ data }) => (data === GENERATED ? 6 : 20),
+      defaultText: '20, but 6 for generated faces',
+      range: { integer: true, min: 1, max: 100_000 },
+    },
     steps: {
       type: 'number',
       description: 'Stop after this many optimiser steps, 0: no limit',

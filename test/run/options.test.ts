@@ -56,13 +56,13 @@ suite('options of train', (test) => {
       model: 'auto',
       width: 1,
       dropout: 0,
-      epochs: 20,
+      epochs: 6,
       steps: 0,
       batch: 64,
       optimizer: 'sgd',
       learningRate: 0.05,
       schedule: 'cosine',
-      warmupEpochs: 1,
+      warmupEpochs: 0.6,
       weightDecay: 0.0005,
       momentum: 0.9,
       nesterov: true,
@@ -92,6 +92,7 @@ suite('options of train', (test) => {
   });
 
   test('defaults follow the options they depend on', () => {
+    assert.is(parseTrainOptions(['--data', 'folder']).epochs, 20);
     const { learningRate, weightDecay, dropout, warmupEpochs } = parseTrainOptions('--optimizer adamw --model vgg13 --epochs 4'.split(' '));
     assert.equal([learningRate, weightDecay, dropout, warmupEpochs], [0.001, 0.05, 0.5, 0.4]);
   });

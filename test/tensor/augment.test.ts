@@ -150,6 +150,7 @@ gpuSuite('faces gather', (test) => {
 
   const cases: [string, number, Omit<Case, 'pixels'>][] = [
     ['as in FER+', 5, { source: grey(48), output: grey(48), augment: AUGMENTATIONS.ferplus }],
+    ['strongly', 5, { source: grey(48), output: grey(48), augment: AUGMENTATIONS.strong }],
     ['lightly', 5, { source: grey(48), output: grey(48), augment: AUGMENTATIONS.light }],
     ['wildly', 7, { source: grey(48), output: grey(48), augment: WILD, seed: 5, epoch: 3 }],
     ['wildly, enlarged to 64', 5, { source: grey(48), output: grey(64), augment: WILD }],

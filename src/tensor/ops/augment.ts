@@ -61,6 +61,17 @@ export const AUGMENTATIONS = {
     brightness: 0.05,
     contrast: 0.1,
   },
+  /** That of FER+ with light, contrast and occlusion varied too: for large networks and long runs. */
+  strong: {
+    flip: 0.5,
+    shift: 0.1,
+    scale: 1.15,
+    rotation: 20,
+    skew: 0.05,
+    erasing: { probability: 0.25, least: 0.02, most: 0.2 },
+    brightness: 0.1,
+    contrast: 0.25,
+  },
 } as const satisfies Record<string, Augmentation>;
 
 /** What makes pixels v in 0…1 into inputs (v - mean) / deviation: for all faces, or each by its own row of f32 [count, 2]. */
