@@ -15,10 +15,10 @@ export function predictionTable(predictions: readonly Prediction[]): string {
     .map(({ image, probabilities, entropy }) => {
       const sorted = Object.entries(probabilities).sort(([, a], [, b]) => b - a);
       const nameWidth = Math.max(...sorted.map(([name]) => name.length));
-      const rows = sorted.map(
-        ([name, share]) =>
-          `  ${name.padEnd(nameWidth)}  ${(100 * share).toFixed(1).padStart(5)} %  ${'█'.repeat(Math.round(share * BAR_WIDTH))}`,
-      );
+      const rows = sorted.map(([name, share]) => {
+        const bar = '█'.repeat(Math.round(share * BAR_WIDTH));
+        return `  ${name.padEnd(nameWidth)}  ${(100 * share).toFixed(1).padStart(5)} %  ${bar}`.trimEnd();
+      });
       return `${image}\n${rows.join('\n')}\n  entropy ${entropy.toFixed(3)} of at most ${Math.log(sorted.length).toFixed(3)} nats\n`;
     })
     .join('\n');
