@@ -11,6 +11,12 @@ interface Dispatch {
   bindGroup: GPUBindGroup;
 }
 
+/** The bytes of a buffer from an offset on. */
+interface BufferPlace {
+  buffer: GPUBuffer;
+  offset: number;
+}
+
 /** Time of one launch, from timestamps at both ends of a pass of its own. */
 export interface LaunchTime {
   launch: Launch;
@@ -29,14 +35,14 @@ export class Program {
   private readonly tape: Tape;
   private readonly dispatches: Dispatch[];
   private readonly buffers: GPUBuffer[];
-  private readonly places: Map<Tensor, GPUBuffer>;
+  private readonly places: Map<Tensor, BufferPlace>;
 
   private constructor(
     gpu: Gpu,
     tape: Tape,
     dispatches: Dispatch[],
     buffers: GPUBuffer[],
-    places: Map<Tensor, GPUBuffer>,
+    places: Map<Tensor, BufferPlace>,
     memory: Program['memory'],
   ) {
     this.gpu = gpu;
@@ -66,21 +72,12 @@ export class Program {
       }),
     );
 
-    const plan = planMemory(tape.launches, keep);
-    const places = new Map<Tensor, GPUBuffer>();
-    const buffers: GPUBuffer[] = [];
-    for (const slot of plan.slots) {
-      const label = slot.tensors[0]?.label ?? 'slot';
-      if (slot.sizeBytes > gpu.limits.maxStorageBufferBindingSize) {
-        throw new DeviceError(
-          `tensor '${label}' [${slot.tensors[0]?.shape}] of ${slot.sizeBytes} bytes is beyond this adapter's limit of ${gpu.limits.maxStorageBufferBindingSize} bytes a binding`,
-          'Use a smaller --batch, --size or --width.',
-        );
-      }
-      const buffer = gpu.createBuffer(label, slot.sizeBytes, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST);
-      buffers.push(buffer);
-      for (const tensor of slot.tensors) places.set(tensor, buffer);
-    }
+    for (const { tensors } of tape.launches) for (const tensor of Object.values(tensors)) requireBindable(gpu, tensor);
+    const plan = planMemory(tape.launches, keep, gpu.limits);
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+    const buffers = plan.bufferBytes.map((bytes, i) => gpu.createBuffer(`planned ${i}`, bytes, usage));
+    const places = new Map<Tensor, BufferPlace>();
+    for (const [tensor, { buffer, offset }] of plan.places) places.set(tensor, { buffer: buffers[buffer]!, offset });
     const uniforms = packParams(gpu, tape.launches);
     if (uniforms.buffer) buffers.push(uniforms.buffer);
     for (const { tensor, data } of tape.constants) writeTensor(gpu, tensor, data);
@@ -89,8 +86,7 @@ export class Program {
       const { pipeline, layout } = pipelines.get(launch.shader)!;
       const entries: GPUBindGroupEntry[] = launch.shader.tensors.map(({ name, binding }) => {
         const tensor = launch.tensors[name];
-        const buffer = tensor.storage ? tensor.storage.buffer(gpu) : places.get(rootOf(tensor))!;
-        return { binding, resource: { buffer, offset: tensor.offset, size: Math.ceil(tensor.bytes / 16) * 16 } };
+        return { binding, resource: { ...placeOf(gpu, places, tensor)!, size: Math.ceil(tensor.bytes / 16) * 16 } };
       });
       const uniform = uniforms.ranges[index];
       if (uniform) entries.push({ binding: 0, resource: { buffer: uniforms.buffer!, ...uniform } });
@@ -111,7 +107,7 @@ export class Program {
       pass.dispatchWorkgroups(launch.groups[0], launch.groups[1], launch.groups[2]);
     }
     pass.end();
-    const slot = readback?.copy(encoder, (tensor) => this.bufferOf(tensor));
+    const slot = readback?.copy(encoder, (tensor) => this.placeOf(tensor));
     this.gpu.submit(encoder.finish());
     return slot && readback ? readback.arrive(slot) : undefined;
   }
@@ -150,7 +146,8 @@ export class Program {
 
   /** The values of a kept or persistent tensor after the work queued so far. */
   async read(tensor: Tensor): Promise<Float32Array | Uint32Array> {
-    const bytes = await readBuffer(this.gpu, this.bufferOf(tensor), tensor.offset, tensor.bytes);
+    const { buffer, offset } = this.placeOf(tensor);
+    const bytes = await readBuffer(this.gpu, buffer, offset, tensor.bytes);
     return tensor.dtype === 'u32' ? new Uint32Array(bytes) : new Float32Array(bytes);
   }
 
@@ -170,11 +167,27 @@ export class Program {
       tensor.storage?.destroy(this.gpu);
   }
 
-  private bufferOf(tensor: Tensor): GPUBuffer {
-    const buffer = tensor.storage?.buffer(this.gpu) ?? this.places.get(rootOf(tensor));
-    if (!buffer) throw new TypeError(`${tensor.label} is not part of this program`);
-    return buffer;
+  private placeOf(tensor: Tensor): BufferPlace {
+    const place = placeOf(this.gpu, this.places, tensor);
+    if (!place) throw new TypeError(`${tensor.label} is not part of this program`);
+    return place;
   }
+}
+
+function requireBindable(gpu: Gpu, { label, shape, bytes }: Tensor): void {
+  const largest = gpu.limits.maxStorageBufferBindingSize;
+  if (bytes <= largest) return;
+  throw new DeviceError(
+    `tensor '${label}' [${shape}] of ${bytes} bytes is beyond this adapter's limit of ${largest} bytes a binding`,
+    'Use a smaller --batch, --size or --width.',
+  );
+}
+
+/** Where the bytes of a tensor begin; undefined where it is neither persistent nor planned. */
+function placeOf(gpu: Gpu, places: ReadonlyMap<Tensor, BufferPlace>, tensor: Tensor): BufferPlace | undefined {
+  if (tensor.storage) return { buffer: tensor.storage.buffer(gpu), offset: tensor.offset };
+  const root = places.get(rootOf(tensor));
+  return root && { buffer: root.buffer, offset: root.offset + tensor.offset };
 }
 
 /**
@@ -198,13 +211,14 @@ export class Readback {
     this.free.push(...this.all);
   }
 
-  copy(encoder: GPUCommandEncoder, bufferOf: (tensor: Tensor) => GPUBuffer): GPUBuffer {
+  copy(encoder: GPUCommandEncoder, placeOf: (tensor: Tensor) => BufferPlace): GPUBuffer {
     const staging = this.free.pop();
     if (!staging) throw new RangeError('more results are under way than the readback has buffers: await one first');
-    let offset = 0;
+    let end = 0;
     for (const tensor of this.tensors) {
-      encoder.copyBufferToBuffer(bufferOf(tensor), tensor.offset, staging, offset, tensor.bytes);
-      offset += tensor.bytes;
+      const { buffer, offset } = placeOf(tensor);
+      encoder.copyBufferToBuffer(buffer, offset, staging, end, tensor.bytes);
+      end += tensor.bytes;
     }
     return staging;
   }

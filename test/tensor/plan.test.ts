@@ -1,56 +1,212 @@
-import { planMemory } from '#src/tensor/plan.js';
-import type { Launch } from '#src/tensor/tape.js';
-import { createTensor, type Tensor } from '#src/tensor/tensor.js';
-import { assert, suite } from '../support/suite.js';
+import type { Gpu } from '#src/gpu/gpu.js';
+import { type ModelName, models } from '#src/nn/models.js';
+import { Parameters } from '#src/nn/parameters.js';
+import { OPTIMIZER_DEFAULTS } from '#src/optim/optimizer.js';
+import { normal } from '#src/random.js';
+import { recordUpdate } from '#src/run/learner.js';
+import { softmaxDivergence } from '#src/tensor/ops/index.js';
+import { type MemoryPlan, planMemory } from '#src/tensor/plan.js';
+import { Program } from '#src/tensor/program.js';
+import { type Launch, Tape } from '#src/tensor/tape.js';
+import { createTensor, persistentTensor, rootOf, type Tensor } from '#src/tensor/tensor.js';
+import { assert, gpuSuite, suite } from '../support/suite.js';
+import { randomArray } from '../support/tensors.js';
+import { disguise } from './disguise.js';
 
-const launch = (...tensors: Tensor[]): Launch =>
-  ({
-    label: '',
-    params: {},
-    groups: [1, 1, 1],
-    flops: 0,
-    bytes: 0,
-    tensors: Object.fromEntries(tensors.map((t, i) => [`t${i}`, t])),
-  }) as unknown as Launch;
+const LIMITS = { maxBufferSize: 2 ** 40, minStorageBufferOffsetAlignment: 256 };
+
+/** As much of a launch as the plan looks at. */
+function launch(reads: Tensor[], writes: Tensor[]): Launch {
+  const bindings = [
+    ...reads.map((tensor, i) => ({ name: `read${i}`, access: 'read', tensor })),
+    ...writes.map((tensor, i) => ({ name: `write${i}`, access: 'read_write', tensor })),
+  ];
+  const tensors = Object.fromEntries(bindings.map(({ name, tensor }) => [name, tensor]));
+  return { shader: { tensors: bindings.map(({ name, access }) => ({ name, access })) }, tensors } as unknown as Launch;
+}
+
+/** Whatever a plan must keep to, worked out from the launches once more. */
+function requireSound(
+  { bufferBytes, places, peakBytes, boundBytes }: MemoryPlan,
+  launches: readonly Launch[],
+  keep: Tensor[],
+  limits = LIMITS,
+) {
+  const bound = launches.map(({ shader, tensors }) =>
+    shader.tensors
+      .map(({ name, access }) => ({ access, tensor: rootOf(tensors[name]!) }))
+      .filter(({ tensor }) => !tensor.storage)
+      .map(({ access, tensor }) => ({ access, tensor, ...places.get(tensor)! })),
+  );
+  const lives = [...places].map(([tensor, { buffer, offset }]) => {
+    const uses = bound.flatMap((bindings, i) => (bindings.some((binding) => binding.tensor === tensor) ? [i] : []));
+    const last = keep.some((kept) => rootOf(kept) === tensor) ? launches.length : uses.at(-1)!;
+    return { tensor, buffer, offset, end: offset + Math.ceil(tensor.bytes / 16) * 16, first: uses[0]!, last };
+  });
+  assert.is(new Set(bound.flat().map(({ tensor }) => tensor)).size, places.size, 'every planned tensor has a place');
+  for (const { tensor, buffer, offset, end } of lives) {
+    assert.is(offset % limits.minStorageBufferOffsetAlignment, 0, `${tensor.label} begins at byte ${offset}`);
+    assert.ok(end <= bufferBytes[buffer]!, `${tensor.label} ends within its buffer`);
+  }
+  lives.forEach((a, i) => {
+    for (const b of lives.slice(0, i)) {
+      const apart = a.buffer !== b.buffer || a.end <= b.offset || b.end <= a.offset || a.last < b.first || b.last < a.first;
+      assert.ok(apart, `${a.tensor.label} and ${b.tensor.label} are in each other's way`);
+    }
+  });
+  bound.forEach((bindings, i) => {
+    const buffers = (wanted: string) => bindings.filter(({ access }) => access === wanted).map(({ buffer }) => buffer);
+    const both = buffers('read').filter((buffer) => buffers('read_write').includes(buffer));
+    assert.equal(both, [], `launch ${i} reads and writes one buffer`);
+  });
+  for (const bytes of bufferBytes) assert.ok(bytes <= limits.maxBufferSize);
+  assert.is(
+    peakBytes,
+    bufferBytes.reduce((sum, bytes) => sum + bytes, 0),
+  );
+  const alive = launches.map((_, i) =>
+    lives.reduce((sum, { first, last, tensor }) => sum + (first <= i && i <= last ? tensor.bytes : 0), 0),
+  );
+  assert.ok(boundBytes >= Math.max(...alive) && boundBytes <= peakBytes);
+}
 
 suite('memory plan', (test) => {
-  test('a chain of equal tensors takes turns in two slots', () => {
-    const chain = Array.from({ length: 6 }, (_, i) => createTensor(`t${i}`, [100]));
-    const plan = planMemory(
-      chain.slice(1).map((tensor, i) => launch(chain[i], tensor)),
-      [],
-    );
-    assert.is(plan.slots.length, 2);
-    assert.is(plan.peakBytes, 800);
-    assert.is(plan.boundBytes, 800);
+  const chainOf = (length: number, size: number) => Array.from({ length }, (_, i) => createTensor(`t${i}`, [size]));
+
+  test('a chain of equal tensors takes turns in two buffers', () => {
+    const chain = chainOf(6, 64);
+    const launches = chain.slice(1).map((tensor, i) => launch([chain[i]!], [tensor]));
+    const plan = planMemory(launches, [], LIMITS);
+    requireSound(plan, launches, []);
+    assert.equal(plan.bufferBytes, [256, 256]);
+    assert.is(plan.boundBytes, 512);
   });
 
-  test('tensors alive together never share a slot, whatever their sizes and lives', () => {
+  test('small tensors lie side by side where a large one was', () => {
+    const [large, left, right, sum] = [128, 64, 64, 64].map((size, i) => createTensor(`t${i}`, [size])) as [Tensor, Tensor, Tensor, Tensor];
+    const launches = [launch([], [large]), launch([], [left]), launch([], [right]), launch([left, right], [sum])];
+    const plan = planMemory(launches, [], LIMITS);
+    requireSound(plan, launches, []);
+    assert.equal(plan.bufferBytes, [512, 256]);
+    assert.equal(plan.places.get(left), { buffer: 0, offset: 0 });
+    assert.equal(plan.places.get(right), { buffer: 0, offset: 256 });
+  });
+
+  test('random launches: nothing overlaps, no buffer is read and written at once, and little is lost', () => {
     let state = 5;
-    const random = (limit: number) => (state = (state * 1103515245 + 12345) % 2 ** 31) % limit;
-    const tensors = Array.from({ length: 60 }, (_, i) => createTensor(`t${i}`, [1 + random(500)]));
-    const lives = tensors.map((tensor) => {
-      const first = random(80);
-      return { tensor, first, last: first + random(20) };
-    });
-    const launches = Array.from({ length: 100 }, (_, i) =>
-      launch(...lives.filter((life) => life.first === i || life.last === i).map((life) => life.tensor)),
-    );
-    const plan = planMemory(launches, []);
-    assert.is(plan.slots.flatMap((slot) => slot.tensors).length, 60);
-    for (const slot of plan.slots) {
-      const sharing = lives.filter((life) => slot.tensors.includes(life.tensor)).sort((a, b) => a.first - b.first);
-      for (let i = 1; i < sharing.length; i++) assert.ok(sharing[i].first > sharing[i - 1].last, 'two lives in one slot overlap');
-      for (const { tensor } of sharing) assert.ok(tensor.bytes <= slot.sizeBytes);
+    const random = (limit: number) => {
+      state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+      return (state >>> 8) % limit;
+    };
+    const ratios: number[] = [];
+    for (const limits of [LIMITS, { maxBufferSize: 40_000, minStorageBufferOffsetAlignment: 32 }]) {
+      for (let round = 0; round < 20; round++) {
+        const tensors = Array.from({ length: 80 }, (_, i) => createTensor(`t${i}`, [1 + random(2000)]));
+        // Each launch writes one tensor and reads some of the few before it.
+        const launches = tensors.map((tensor, i) => {
+          const earlier = new Set(Array.from({ length: random(3) }, () => tensors[i - 1 - random(12)]));
+          return launch(
+            [...earlier].filter((read) => read !== undefined),
+            [tensor],
+          );
+        });
+        const keep = [tensors[random(80)]!, tensors[random(80)]!];
+        const plan = planMemory(launches, keep, limits);
+        requireSound(plan, launches, keep, limits);
+        ratios.push(plan.peakBytes / plan.boundBytes);
+      }
     }
-    assert.ok(plan.boundBytes <= plan.peakBytes);
-    assert.ok(plan.peakBytes < tensors.reduce((sum, tensor) => sum + tensor.bytes, 0));
+    const mean = ratios.reduce((sum, ratio) => sum + ratio, 0) / ratios.length;
+    assert.ok(mean < 1.2, `${mean} times the bound`); // seen: 1.15
   });
 
   test('a kept tensor lives to the end', () => {
-    const [a, b, c] = [0, 1, 2].map((i) => createTensor(`t${i}`, [10]));
-    const launches = [launch(a), launch(b), launch(c)];
-    assert.is(planMemory(launches, []).slots.length, 1);
-    assert.is(planMemory(launches, [a]).slots.length, 2);
+    const [a, b, c] = chainOf(3, 10) as [Tensor, Tensor, Tensor];
+    const launches = [a, b, c].map((tensor) => launch([], [tensor]));
+    assert.is(planMemory(launches, [], LIMITS).peakBytes, 256);
+    assert.is(planMemory(launches, [a], LIMITS).peakBytes, 512);
   });
+
+  test('a view keeps the memory that it shows; persistent tensors need none', () => {
+    const [a, b, c] = chainOf(3, 16) as [Tensor, Tensor, Tensor];
+    const view = createTensor('view', [4, 4], 'f32', { base: a });
+    const launches = [launch([persistentTensor('input', [64])], [a]), launch([], [b]), launch([view], [c])];
+    const plan = planMemory(launches, [], LIMITS);
+    requireSound(plan, launches, []);
+    assert.equal([...plan.places.keys()], [a, b, c]);
+    assert.is(planMemory(launches, [view], LIMITS).boundBytes, 3 * 64 - 64);
+  });
+
+  test('a buffer grows only as far as the adapter allows', () => {
+    const [large, left, right] = [176, 100, 100].map((size, i) => createTensor(`t${i}`, [size])) as [Tensor, Tensor, Tensor];
+    const launches = [launch([], [large]), launch([], [left]), launch([], [right]), launch([left, right], [])];
+    const buffers = (maxBufferSize: number) => planMemory(launches, [], { maxBufferSize, minStorageBufferOffsetAlignment: 16 }).bufferBytes;
+    assert.equal(buffers(800), [800]);
+    assert.equal(buffers(799), [704, 400]);
+    assert.equal(buffers(100), [704, 400, 400]); // the largest is beyond it: whoever makes the buffers finds out
+  });
+
+  test('the same launches give the same plan', () => {
+    const chain = chainOf(20, 33);
+    const launches = chain.slice(2).map((tensor, i) => launch([chain[i]!, chain[i + 1]!], [tensor]));
+    assert.equal([...planMemory(launches, [], LIMITS).places.values()], [...planMemory(launches, [], LIMITS).places.values()]);
+  });
+});
+
+/** A training step; nothing is allocated. */
+function recordStep(gpu: Gpu, model: ModelName, batch: number, width = 1) {
+  const tape = new Tape(gpu, { training: true });
+  const parameters = Parameters.create();
+  const faces = tape.input('faces', [batch, 48, 48, 1]);
+  const targets = tape.input('targets', [batch, 8]);
+  const logits = models[model]({ tape, parameters, path: '' }, faces, { classes: 8, width, dropout: 0.5 });
+  const { loss } = softmaxDivergence(tape, logits, targets, { kind: 'cross-entropy' });
+  tape.backward(loss);
+  const { norm, state } = recordUpdate(tape, parameters, OPTIMIZER_DEFAULTS.sgd, false);
+  return { tape, parameters, faces, targets, state, keep: [loss, norm] };
+}
+
+/** Weights after two training steps, and the second step's loss and gradient norm; `shared` as planned, else each tensor in memory of its own. */
+async function train(gpu: Gpu, model: ModelName, shared: boolean) {
+  const { tape, parameters, faces, targets, state, keep } = recordStep(gpu, model, 5, 0.25);
+  const all = tape.launches.flatMap(({ tensors }) => Object.values(tensors));
+  const program = await Program.compile(gpu, tape, { keep: shared ? keep : all });
+  parameters.initialise(gpu, (stream, index) => normal(1, stream, index));
+  program.write(faces, randomArray([...faces.shape], 1));
+  program.write(targets, new Float32Array(targets.size).fill(1 / 8));
+  program.write(tape.step, new Uint32Array(Float32Array.of(0, 0, 0.1, 0, 1, 1, 0, 0).buffer));
+  program.run();
+  program.run();
+  const results = [...(await parameters.read(gpu)).values()].map(({ data }) => data);
+  for (const tensor of keep) results.push((await program.read(tensor)) as Float32Array);
+  const { peakBytes } = program.memory;
+  program.destroy();
+  parameters.destroy(gpu);
+  for (const tensor of state.values()) tensor.storage?.destroy(gpu);
+  return { results, peakBytes };
+}
+
+gpuSuite('memory plan of the models', (test) => {
+  for (const model of Object.keys(models) as ModelName[]) {
+    test(`a training step of ${model} takes at most 1.05 times the bound`, async (gpu) => {
+      for (const isFallback of [true, false]) {
+        for (const batch of [8, 64, 256]) {
+          const { tape, keep } = recordStep(disguise(gpu, { isFallback }), model, batch);
+          const { launches } = tape;
+          const plan = planMemory(launches, keep, LIMITS);
+          requireSound(plan, launches, keep);
+          const ratio = plan.peakBytes / plan.boundBytes;
+          assert.ok(ratio <= 1.05, `${model} at batch ${batch}: ${ratio} times the bound`); // seen: up to 1.043
+        }
+      }
+    });
+
+    test(`sharing memory changes no bit of a training step of ${model}`, async (gpu) => {
+      const shared = await train(gpu, model, true);
+      const alone = await train(gpu, model, false);
+      assert.ok(shared.peakBytes < alone.peakBytes / 2);
+      assert.ok(shared.results.every((values) => values.every(Number.isFinite)));
+      assert.equal(shared.results, alone.results);
+    });
+  }
 });
