@@ -1,5 +1,5 @@
 // Gradient of batch normalisation in its input (Ioffe & Szegedy 2015, section 3):
-//   input_gradient = scale / sqrt(variance + epsilon) * (g - (Σg + x̂ · Σg·x̂) / rows),  x̂ = (input - mean) / sqrt(variance + epsilon)
+//   input_gradient = scale / sqrt(variance + epsilon) * (g - (Σg + x̂ · Σg·x̂) / batch_rows),  x̂ = (input - mean) / sqrt(variance + epsilon)
 // and scale / sqrt(variance + epsilon) * g where mean and variance are constants, not BATCH_MOMENTS.
 //
 // input, output_gradient (g, masked by the activation), input_gradient  [rows, C], C = 4 * columns
@@ -13,6 +13,7 @@ const BATCH_MOMENTS: bool = true;
 struct Params {
   columns: u32,
   rows: u32,
+  batch_rows: u32, // what the sums are over, where the rows bound are only some
   rows_per_thread: u32,
   epsilon: f32,
 }
@@ -43,8 +44,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
   var slope = vec4f();
   if (BATCH_MOMENTS) {
     centre = mean[column];
-    level = shift_gradient[column] / f32(params.rows);
-    slope = scale_gradient[column] * inverse / f32(params.rows);
+    level = shift_gradient[column] / f32(params.batch_rows);
+    slope = scale_gradient[column] * inverse / f32(params.batch_rows);
   }
   let end = min(first + params.rows_per_thread, params.rows) * columns;
   for (var i = first * columns + column; i < end; i += columns) {

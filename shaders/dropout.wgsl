@@ -11,6 +11,7 @@
 struct Params {
   size: u32,
   stream: u32,
+  first: u32, // vec4 of the whole tensor before those bound here
   rate: f32,
   scale: f32, // 1 / (1 - rate)
 }
@@ -24,13 +25,14 @@ struct Params {
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) thread: u32) {
   let size = params.size;
   let stream = params.stream;
+  let first = params.first;
   let rate = params.rate;
   let scale = params.scale;
   let seed = step.seed;
   let step_index = step.step;
   let quads = quads_of(workgroup.x + workgroup.y * workgroups.x, size);
   for (var i = quads.x + thread; i < quads.y; i += 64u) {
-    let draw = unit_floats(random_words(seed, step_index, stream, i));
+    let draw = unit_floats(random_words(seed, step_index, stream, first + i));
     output[i] = trim(input[i] * select(vec4f(scale), vec4f(), draw < vec4f(rate)), i, size);
   }
 }

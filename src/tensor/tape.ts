@@ -1,6 +1,7 @@
 import { ShaderError, ShapeError } from '../errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import type { Shader } from '../gpu/shader.js';
+import { launchPointwise } from './ops/parts.js';
 import { createTensor, type DType, persistentTensor, rootOf, sizeOf, type Tensor } from './tensor.js';
 
 /** One dispatch of one shader over named tensors. */
@@ -34,8 +35,6 @@ export interface TapeNode {
   gradient: (outputGradient: Tensor) => (Tensor | undefined)[];
 }
 
-/** Elements that one workgroup of `add.wgsl` covers. */
-const ELEMENTS_PER_GROUP = 2048;
 const STEP_WORDS = 8;
 
 /**
@@ -85,9 +84,10 @@ export class Tape {
     return createTensor(label, shape, dtype);
   }
 
-  /** The memory of `tensor` under another shape of as many elements. */
-  view(tensor: Tensor, shape: readonly number[]): Tensor {
-    const { storage, offset } = tensor;
+  /** The memory of `tensor` under another shape: of as many elements, or of some of them from `first` on. */
+  view(tensor: Tensor, shape: readonly number[], first = 0): Tensor {
+    const { storage } = tensor;
+    const offset = tensor.offset + 4 * first;
     return createTensor(tensor.label, shape, tensor.dtype, { offset, base: rootOf(tensor), ...(storage && { storage }) });
   }
 
@@ -173,11 +173,7 @@ export class Tape {
       const slot = tensor.gradientSlot;
       if (slot && gradient !== slot) {
         // The rule handed on a tensor of its own, such as a view, instead of writing to its target.
-        this.launch('copy', {
-          params: { size: tensor.size },
-          tensors: { input: gradient, output: slot },
-          groups: Math.ceil(tensor.size / ELEMENTS_PER_GROUP),
-        });
+        launchPointwise(this, 'copy', { input: gradient, output: slot });
         this.gradients.set(tensor, slot);
       }
     }
@@ -201,11 +197,7 @@ export class Tape {
 
   private sum(input: Tensor, left: Tensor, right: Tensor, last: boolean): Tensor {
     const output = last && input.gradientSlot ? input.gradientSlot : this.tensor(`${input.label}.gradient`, input.shape);
-    this.launch('add', {
-      params: { size: input.size },
-      tensors: { left, right, output },
-      groups: Math.ceil(input.size / ELEMENTS_PER_GROUP),
-    });
+    launchPointwise(this, 'add', { left, right, output });
     return output;
   }
 

@@ -12,10 +12,10 @@ export function disguise(
     bindingBytes = gpu.limits.maxStorageBufferBindingSize,
   } = {},
 ): Gpu {
-  const { maxBufferSize, minUniformBufferOffsetAlignment, minStorageBufferOffsetAlignment } = gpu.limits;
+  const { maxBufferSize, minUniformBufferOffsetAlignment } = gpu.limits;
   const limits = {
     ...{ maxBufferSize, maxStorageBufferBindingSize: bindingBytes },
-    ...{ minUniformBufferOffsetAlignment, minStorageBufferOffsetAlignment },
+    ...{ minUniformBufferOffsetAlignment, minStorageBufferOffsetAlignment: 256 }, // the strictest that WebGPU allows
     maxComputeWorkgroupsPerDimension: groups,
   };
   return Object.create(gpu, { limits: { value: limits }, adapter: { value: { ...gpu.adapter, isFallback } } }) as Gpu;

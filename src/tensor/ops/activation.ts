@@ -1,6 +1,6 @@
 import type { Tape } from '../tape.js';
 import type { Tensor } from '../tensor.js';
-import { launchElementwise } from './elementwise.js';
+import { launchPointwise } from './parts.js';
 
 /** Values of KIND in shaders/lib/activation.wgsl. */
 const KINDS = { relu: 0, gelu: 1, silu: 2 } as const;
@@ -23,7 +23,7 @@ export function silu(tape: Tape, input: Tensor): Tensor {
 function activation(tape: Tape, input: Tensor, kind: keyof typeof KINDS): Tensor {
   const constants = { KIND: KINDS[kind] };
   const output = tape.tensor(kind, input.shape);
-  launchElementwise(tape, 'activation_forward', output, { input, output }, { constants });
+  launchPointwise(tape, 'activation_forward', { input, output }, { constants });
   return tape.record({
     name: kind,
     inputs: [input],
@@ -33,7 +33,7 @@ function activation(tape: Tape, input: Tensor, kind: keyof typeof KINDS): Tensor
       // ReLU's output tells its sign as well as its input, and spares keeping the input alive.
       const saved = kind === 'relu' ? output : input;
       const tensors = { input: saved, output_gradient: outputGradient, input_gradient: inputGradient };
-      launchElementwise(tape, 'activation_backward', inputGradient, tensors, { constants });
+      launchPointwise(tape, 'activation_backward', tensors, { constants });
       return [inputGradient];
     },
   });

@@ -2,6 +2,7 @@ import { ShapeError } from '../../errors.js';
 import type { Tape } from '../tape.js';
 import type { Tensor } from '../tensor.js';
 import { launchElementwise } from './elementwise.js';
+import { launchPointwise } from './parts.js';
 import { launchSum } from './reduce.js';
 
 /** Values of OPERATION in shaders/arithmetic.wgsl. */
@@ -94,7 +95,7 @@ export function apply(tape: Tape, operation: Operation, left: Tensor, right: Ten
   const output = tape.tensor(operation, shape);
   const tensors = { left, right, output };
   if (operation === 'add' && left.size === output.size && right.size === output.size) {
-    launchElementwise(tape, 'add', output, tensors);
+    launchPointwise(tape, 'add', tensors);
   } else {
     const constants = { OPERATION: OPERATIONS[operation] };
     launchElementwise(tape, 'arithmetic', output, tensors, { params: stridesOf(operation, shape, left, right), constants });
@@ -103,7 +104,7 @@ export function apply(tape: Tape, operation: Operation, left: Tensor, right: Ten
 }
 
 function launchScale(tape: Tape, input: Tensor, output: Tensor, factor: number): void {
-  launchElementwise(tape, 'scale', output, { input, output }, { params: { factor } });
+  launchPointwise(tape, 'scale', { input, output }, { params: { factor } });
 }
 
 function broadcastShape(operation: Operation, left: readonly number[], right: readonly number[]): number[] {

@@ -6,6 +6,8 @@ import {
   copyChannels,
   divideRows,
   launchAffineBackward,
+  overChunks,
+  overRows,
   type RowDivision,
   requireChannelVectors,
   resizeChannels,
@@ -64,12 +66,14 @@ export function batchNorm(tape: Tape, input: Tensor, state: BatchNormState, opti
 
   const relu = activation === 'relu';
   const output = tape.tensor('batch_norm', input.shape);
-  const apply = { params: { columns, rows, rows_per_thread: rowsPerThread, epsilon }, groups: division.rowGroups };
-  tape.launch('batch_norm_forward', {
-    ...apply,
-    constants: { RELU: relu, RESIDUAL: residual !== undefined },
-    tensors: { input, mean, variance, scale, shift, residual: residual ?? scale, output },
-  });
+  overRows(tape, division, { input, output, ...(residual && { residual }) }, (run, count, groups) =>
+    tape.launch('batch_norm_forward', {
+      constants: { RELU: relu, RESIDUAL: residual !== undefined },
+      params: { columns, rows: count, rows_per_thread: rowsPerThread, epsilon },
+      tensors: { mean, variance, scale, shift, residual: scale, ...run },
+      groups,
+    }),
+  );
 
   return tape.record({
     name: 'batchNorm',
@@ -85,34 +89,33 @@ export function batchNorm(tape: Tape, input: Tensor, state: BatchNormState, opti
       const scaleGradient = tape.gradientTarget(scale);
       const shiftGradient = tape.gradientTarget(shift);
       const partials = tape.tensor('batch_norm.partials', [chunks, 2, columns * 4]);
-      const masked = relu ? gradient : tape.tensor('unused', [4]);
-      tape.launch('batch_norm_backward_sums', {
-        constants: { RELU: relu },
-        params: { columns, rows, rows_per_chunk: rowsPerChunk, chunks, epsilon },
-        tensors: {
-          input,
-          output: relu ? output : scale,
-          output_gradient: outputGradient,
-          mean,
-          variance,
-          masked_gradient: masked,
-          partials,
-        },
-        groups: division.chunkGroups,
-      });
+      const summed = { input, output_gradient: outputGradient, ...(relu && { output, masked_gradient: gradient }) };
+      const unused = tape.tensor('unused', [4]);
+      overChunks(tape, division, summed, partials, (run, size, groups) =>
+        tape.launch('batch_norm_backward_sums', {
+          constants: { RELU: relu },
+          params: { columns, ...size, rows_per_chunk: rowsPerChunk, epsilon },
+          tensors: { mean, variance, output: scale, masked_gradient: unused, ...run },
+          groups,
+        }),
+      );
       launchAffineBackward(tape, division, partials, scaleGradient, shiftGradient);
 
       let inputGradient: Tensor | undefined;
       if (input.differentiable) {
         inputGradient = tape.gradientTarget(input);
         const sums = tape.training
-          ? { input, mean, scale_gradient: scaleGradient, shift_gradient: shiftGradient }
-          : { input: scale, mean, scale_gradient: scale, shift_gradient: scale };
-        tape.launch('batch_norm_backward_input', {
-          ...apply,
-          constants: { BATCH_MOMENTS: tape.training },
-          tensors: { ...sums, output_gradient: gradient, variance, scale, input_gradient: inputGradient },
-        });
+          ? { scale_gradient: scaleGradient, shift_gradient: shiftGradient }
+          : { input: scale, scale_gradient: scale, shift_gradient: scale };
+        const applied = { output_gradient: gradient, input_gradient: inputGradient, ...(tape.training && { input }) };
+        overRows(tape, division, applied, (run, count, groups) =>
+          tape.launch('batch_norm_backward_input', {
+            constants: { BATCH_MOMENTS: tape.training },
+            params: { columns, rows: count, batch_rows: rows, rows_per_thread: rowsPerThread, epsilon },
+            tensors: { mean, variance, scale, ...sums, ...run },
+            groups,
+          }),
+        );
       }
       return [inputGradient, scaleGradient, shiftGradient, gradient];
     },
@@ -130,11 +133,9 @@ function batchMoments(
   const { columns, rows, chunks, rowsPerChunk, lanes } = division;
   const channels = columns * 4;
   const partials = tape.tensor('batch_norm.partials', [chunks, 2, channels]);
-  tape.launch('batch_norm_statistics', {
-    params: { columns, rows, rows_per_chunk: rowsPerChunk, chunks },
-    tensors: { input, partials },
-    groups: division.chunkGroups,
-  });
+  overChunks(tape, division, { input }, partials, (tensors, size, groups) =>
+    tape.launch('batch_norm_statistics', { params: { columns, ...size, rows_per_chunk: rowsPerChunk }, tensors, groups }),
+  );
   const moments = { mean: tape.tensor('batch_norm.mean', [channels]), variance: tape.tensor('batch_norm.variance', [channels]) };
   tape.launch('batch_norm_moments', {
     constants: { LANES: lanes },

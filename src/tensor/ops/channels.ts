@@ -1,6 +1,7 @@
 import { ShapeError } from '../../errors.js';
 import type { Tape } from '../tape.js';
 import { sizeOf, type Tensor } from '../tensor.js';
+import { partsOf, rowsOf } from './parts.js';
 
 const THREADS_PER_GROUP = 64;
 /** Elements that one workgroup of `channels_resize.wgsl` covers. */
@@ -70,9 +71,8 @@ export interface RowDivision {
   /** Second stage: threads per channel, and workgroups. */
   lanes: number;
   channelGroups: number;
-  /** Element by element: rows of a thread, and workgroups. */
+  /** Element by element: rows of a thread. */
   rowsPerThread: number;
-  rowGroups: number;
 }
 
 export function divideRows(tape: Tape, input: Tensor): RowDivision {
@@ -90,8 +90,38 @@ export function divideRows(tape: Tape, input: Tensor): RowDivision {
     lanes,
     channelGroups: Math.ceil((columns * 4 * lanes) / THREADS_PER_GROUP),
     rowsPerThread,
-    rowGroups: Math.ceil((columns * Math.ceil(rows / rowsPerThread)) / THREADS_PER_GROUP),
   };
+}
+
+/** Calls `launch` with runs of the rows of tensors [..., C], for a kernel that treats them one by one. */
+export function overRows<T extends Record<string, Tensor>>(
+  tape: Tape,
+  { columns, rows, rowsPerThread }: RowDivision,
+  tensors: T,
+  launch: (run: T, rows: number, groups: number) => void,
+): void {
+  const channels = columns * 4;
+  for (const part of partsOf(tape, rows, [channels * 4])) {
+    const groups = Math.ceil((columns * Math.ceil(part.count / rowsPerThread)) / THREADS_PER_GROUP);
+    launch(rowsOf(tape, tensors, part, [channels]), part.count, groups);
+  }
+}
+
+/** Calls `launch` with runs of chunks of the rows of tensors [..., C], for a first stage that writes `partials` [chunks, 2, C]. */
+export function overChunks<T extends Record<string, Tensor>>(
+  tape: Tape,
+  { columns, rows, chunks, rowsPerChunk }: RowDivision,
+  tensors: T,
+  partials: Tensor,
+  launch: (run: T & { partials: Tensor }, size: { rows: number; chunks: number }, groups: number) => void,
+): void {
+  const channels = columns * 4;
+  for (const part of partsOf(tape, chunks, [rowsPerChunk * channels * 4, 2 * channels * 4])) {
+    const first = part.first * rowsPerChunk;
+    const count = Math.min(part.count * rowsPerChunk, rows - first);
+    const run = { ...rowsOf(tape, tensors, { first, count }, [channels]), ...rowsOf(tape, { partials }, part, [2, channels]) };
+    launch(run, { rows: count, chunks: part.count }, Math.ceil((columns * part.count) / THREADS_PER_GROUP));
+  }
 }
 
 /** Launches the second stage of the gradients of a normalisation's scale and shift. `partials`: [chunks, 2, C]. */

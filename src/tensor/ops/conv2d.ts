@@ -2,8 +2,8 @@ import { ShapeError } from '../../errors.js';
 import type { Tape } from '../tape.js';
 import type { Tensor } from '../tensor.js';
 import { launchColumnSum } from './column-sum.js';
-import { launchElementwise } from './elementwise.js';
 import { outerProduct, splitsOf } from './outer-product.js';
+import { launchPointwise, overImages, sumOverImages } from './parts.js';
 
 export interface Conv2dOptions {
   /** [Cout], added to every pixel. */
@@ -75,7 +75,9 @@ export function conv2d(tape: Tape, input: Tensor, weight: Tensor, options: Conv2
   }
   const relu = activation === 'relu';
   const output = tape.tensor('conv2d', outputShape);
-  launchForward(tape, geometry, { input, weight, bias, residual, output }, relu);
+  overImages(tape, { input, output, ...(residual && { residual }) }, (run, batch) =>
+    launchForward(tape, { ...geometry, batch }, { weight, bias, residual: undefined, ...run }, relu),
+  );
 
   return tape.record({
     name: 'conv2d',
@@ -87,22 +89,26 @@ export function conv2d(tape: Tape, input: Tensor, weight: Tensor, options: Conv2
         // Under the activation's mask the output's gradient is the residual's, and what the others are made of.
         gradient = residual?.differentiable ? tape.gradientTarget(residual) : tape.tensor('conv2d.masked', outputShape);
         const tensors = { input: output, output_gradient: outputGradient, input_gradient: gradient };
-        launchElementwise(tape, 'activation_backward', gradient, tensors, { constants: { KIND: RELU } });
+        launchPointwise(tape, 'activation_backward', tensors, { constants: { KIND: RELU } });
       }
       let inputGradient: Tensor | undefined;
       if (input.differentiable) {
         inputGradient = tape.gradientTarget(input);
-        launchBackwardInput(tape, geometry, gradient, weight, inputGradient);
+        overImages(tape, { gradient, inputGradient }, (run, batch) =>
+          launchBackwardInput(tape, { ...geometry, batch }, run.gradient, weight, run.inputGradient),
+        );
       }
       let weightGradient: Tensor | undefined;
       if (weight.differentiable) {
         weightGradient = tape.gradientTarget(weight);
-        launchBackwardWeight(tape, geometry, input, gradient, weightGradient);
+        sumOverImages(tape, { input, gradient }, weightGradient, (run, batch, sum) =>
+          launchBackwardWeight(tape, { ...geometry, batch }, run.input, run.gradient, sum),
+        );
       }
       let biasGradient: Tensor | undefined;
       if (bias?.differentiable) {
         biasGradient = tape.gradientTarget(bias);
-        launchColumnSum(tape, gradient, geometry.columns, biasGradient);
+        sumOverImages(tape, { gradient }, biasGradient, (run, _, sum) => launchColumnSum(tape, run.gradient, geometry.columns, sum));
       }
       return [inputGradient, weightGradient, ...(bias ? [biasGradient] : []), ...(residual ? [gradient] : [])];
     },

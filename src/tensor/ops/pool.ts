@@ -2,6 +2,7 @@ import { ShapeError } from '../../errors.js';
 import type { Tape } from '../tape.js';
 import type { Tensor } from '../tensor.js';
 import { channelsOf, overWholeQuads } from './channels.js';
+import { overImages } from './parts.js';
 
 /** One number for both axes, or [along y, along x]. */
 type Pair = number | readonly [number, number];
@@ -37,10 +38,9 @@ export function maxPool2d(tape: Tape, input: Tensor, options: PoolOptions): Tens
     const cells = outputCells(window);
     const output = tape.tensor('max_pool2d', [...cells, columns * 4]);
     const places = tape.tensor('max_pool2d.places', [...cells, columns], 'u32');
-    tape.launch('max_pool2d_forward', {
-      params: { ...window, columns },
-      tensors: { input: quads, output, places },
-      groups: groupsOver(cells, columns),
+    overImages(tape, { input: quads, output, places }, (tensors, images) => {
+      const groups = groupsOver(outputCells({ ...window, images }), columns);
+      tape.launch('max_pool2d_forward', { params: { ...window, images, columns }, tensors, groups });
     });
     return tape.record({
       name: 'maxPool2d',
@@ -48,10 +48,9 @@ export function maxPool2d(tape: Tape, input: Tensor, options: PoolOptions): Tens
       output,
       gradient(outputGradient) {
         const inputGradient = tape.gradientTarget(quads);
-        tape.launch('max_pool2d_backward', {
-          params: { ...window, columns },
-          tensors: { places, output_gradient: outputGradient, input_gradient: inputGradient },
-          groups: groupsOver(inputCells(window), columns),
+        overImages(tape, { places, output_gradient: outputGradient, input_gradient: inputGradient }, (tensors, images) => {
+          const groups = groupsOver(inputCells({ ...window, images }), columns);
+          tape.launch('max_pool2d_backward', { params: { ...window, images, columns }, tensors, groups });
         });
         return [inputGradient];
       },
@@ -82,10 +81,9 @@ function averageOverWindows(tape: Tape, name: string, input: Tensor, window: Poo
   return overWholeQuads(tape, input, (quads) => {
     const columns = channelsOf(quads) / 4;
     const output = tape.tensor('average_pool2d', [...leading, columns * 4]);
-    tape.launch('average_pool2d_forward', {
-      params: { ...window, columns },
-      tensors: { input: quads, output },
-      groups: groupsOver(outputCells(window), columns),
+    overImages(tape, { input: quads, output }, (tensors, images) => {
+      const groups = groupsOver(outputCells({ ...window, images }), columns);
+      tape.launch('average_pool2d_forward', { params: { ...window, images, columns }, tensors, groups });
     });
     return tape.record({
       name,
@@ -93,10 +91,9 @@ function averageOverWindows(tape: Tape, name: string, input: Tensor, window: Poo
       output,
       gradient(outputGradient) {
         const inputGradient = tape.gradientTarget(quads);
-        tape.launch('average_pool2d_backward', {
-          params: { ...window, columns },
-          tensors: { output_gradient: outputGradient, input_gradient: inputGradient },
-          groups: groupsOver(inputCells(window), columns),
+        overImages(tape, { output_gradient: outputGradient, input_gradient: inputGradient }, (tensors, images) => {
+          const groups = groupsOver(inputCells({ ...window, images }), columns);
+          tape.launch('average_pool2d_backward', { params: { ...window, images, columns }, tensors, groups });
         });
         return [inputGradient];
       },
