@@ -24,9 +24,7 @@ class Layers {
   /** Uniform in ±bound, drawn in `drawn` order and then arranged. */
   uniform(shape: readonly number[], bound: number, arrange = (values: Float32Array) => values): Tensor {
     const seed = FIRST_SEED + ++this.declared;
-    return this.parameters.weight(`p${this.declared}`, shape, (values) =>
-      values.set(arrange(uniformNumbers(sizeOf(shape), bound, seed))),
-    );
+    return this.parameters.weight(`p${this.declared}`, shape, (values) => values.set(arrange(uniformNumbers(sizeOf(shape), bound, seed))));
   }
 
   private filled(channels: number, value: number): Tensor {
