@@ -1,173 +1,242 @@
 #!/usr/bin/env node
 /**
- * Whole training steps, ours and a peer's, in one run: `node dist/tools/bench.js --help`. Rounds alternate between the engines, so that a machine
- * that speeds up or slows down treats them alike; medians are printed with their extremes.
+ * The whole benchmark in one run: the adapter's limits, single operators and training steps, ours and the peers', `node dist/tools/bench.js --help`.
+ * Rounds alternate between the engines, so that a machine that speeds up or slows down treats them alike; medians are printed with their extremes.
  */
-import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { UsageError } from '#src/errors.js';
 import { openGpu } from '#src/gpu/dawn.js';
 import type { Gpu } from '#src/gpu/gpu.js';
 import { runCommand } from '#src/run/command.js';
-import { completeOptions, grouped, parseArguments } from '#src/run/option-table.js';
-import { BENCH_MODELS, type BenchModel, benchStep } from './bench-step.js';
-import { formatLimits, measureLimits, median } from './limits.js';
+import { completeOptions, grouped, type OptionsOf, parseArguments } from '#src/run/option-table.js';
+import { COMPARED_MODELS, type ComparedModel } from './bench-models.js';
+import { OPERATOR_CASES, type OperatorCase, operatorRun, type PeerOperator } from './bench-operators.js';
+import { installPeers, PEERS, type PeerName, startPeer } from './bench-peers.js';
+import { absenceOf, type Contestant, formatTable, playRounds, type Row } from './bench-rounds.js';
+import { BENCH_BATCHES, BENCH_MODELS, type BenchModel, benchStep } from './bench-step.js';
+import { formatLimits, type Limits, measureLimits, median } from './limits.js';
 
-const BATCHES: Record<BenchModel, number> = { m1: 64, small: 64, vgg13: 32, resnet18: 32 };
-const peerSources = fileURLToPath(new URL('../../tools/peers/', import.meta.url));
-
-interface Row {
-  engine: string;
-  model: string;
-  batch: number;
-  stepMs: number[];
-  gflop: number;
-  losses: number[];
-  hostMs?: number;
-  stepBytes?: number;
-  parameters?: number;
-}
+const RESULTS = fileURLToPath(new URL('../../tools/results/', import.meta.url));
+const WARM_STEPS = 2;
 
 const OPTIONS = {
   ...grouped('What to time:', {
-    models: { type: 'string', description: 'Training steps, separated by commas', default: BENCH_MODELS.join() },
+    quick: { type: 'boolean', description: 'For every day: few operators, one step, one round, no peers unless given', default: false },
+    models: {
+      type: 'string',
+      description: `Training steps, of ${BENCH_MODELS.join(', ')}, separated by commas, or none`,
+      default: ({ quick }) => (quick ? 'm1' : BENCH_MODELS.join()),
+      defaultText: 'all; m1 with --quick',
+    },
+    operators: {
+      type: 'string',
+      description: 'Operators whose names have one of these parts, separated by commas, or all, or none',
+      default: 'all',
+    },
+    peers: {
+      type: 'string',
+      description: `Other engines beside us, of ${PEERS.join(', ')}, separated by commas, or none; installed on demand into ~/.cache/moue/peers`,
+      default: ({ quick }) => (quick ? 'none' : PEERS.join()),
+      defaultText: 'all; none with --quick',
+    },
     batch: {
       type: 'number',
-      description: 'Faces per step',
-      defaultText: '64 for m1 and small, 32 for vgg13 and resnet18',
+      description: 'Faces per step; the peers keep to the default',
+      defaultText: Object.entries(BENCH_BATCHES)
+        .map(([model, batch]) => `${model} ${batch}`)
+        .join(', '),
       range: { integer: true, min: 2, max: 8192 },
     },
-    peer: { type: 'boolean', description: 'jax-js beside us on m1; installed on demand into ~/.cache/moue/peers', default: false },
   }),
   ...grouped('How:', {
     steps: {
       type: 'number',
-      description: 'Timed steps per round, after two that are not',
+      description: `Timed steps per round, after ${WARM_STEPS} that are not; fewer where they take over 20 s`,
       default: 5,
       range: { integer: true, min: 1, max: 1000 },
     },
-    rounds: { type: 'number', description: 'Rounds over all engines', default: 2, range: { integer: true, min: 1, max: 100 } },
+    rounds: {
+      type: 'number',
+      description: 'Rounds over all engines',
+      default: ({ quick }) => (quick ? 1 : 3),
+      defaultText: '3; 1 with --quick',
+      range: { integer: true, min: 1, max: 100 },
+    },
     json: { type: 'boolean', description: 'Print one JSON object', default: false },
+    save: { type: 'boolean', description: 'Keep that object as tools/results/ADAPTER.json', default: false },
     adapter: { type: 'string', description: "Part of the adapter's name, or 'software'", defaultText: 'the fastest found' },
     unsafe: { type: 'boolean', description: "Leave out the driver's bounds checks", default: false },
   }),
 } as const;
+export type BenchOptions = OptionsOf<typeof OPTIONS>;
 
-await runCommand(async (args) => {
-  const usage = 'Times training steps on made-up batches of 48×48 grey faces.';
+/** What was asked for. */
+export interface Selection {
+  models: BenchModel[];
+  operators: OperatorCase[];
+  peers: PeerName[];
+}
+
+/** @throws UsageError for a name that is not known. */
+export function selectionOf({
+  models,
+  operators,
+  peers,
+  quick,
+}: Pick<BenchOptions, 'models' | 'operators' | 'peers' | 'quick'>): Selection {
+  return {
+    models: chosen('--models', models, BENCH_MODELS),
+    operators: chosenOperators(operators, quick),
+    peers: chosen('--peers', peers, PEERS),
+  };
+}
+
+function chosen<Name extends string>(field: string, text: string, known: readonly Name[]): Name[] {
+  if (text === 'none') return [];
+  return text.split(',').map((name) => {
+    const found = known.find((candidate) => candidate === name);
+    if (found) return found;
+    throw new UsageError(`'${name}' is not known`, `Choose from ${known.join(', ')}, or none.`, { field });
+  });
+}
+
+function chosenOperators(text: string, quick: boolean): OperatorCase[] {
+  if (text === 'none') return [];
+  if (text === 'all') return OPERATOR_CASES.filter((operator) => operator.quick || !quick);
+  return OPERATOR_CASES.filter(({ name }) => text.split(',').some((part) => name.includes(part)));
+}
+
+export interface BenchResult {
+  adapter: Gpu['adapter'];
+  limits: Limits;
+  rows: Row[];
+}
+
+type How = Pick<BenchOptions, 'batch' | 'steps' | 'rounds' | 'adapter'>;
+
+/** @param say told what is being timed */
+export async function bench(
+  gpu: Gpu,
+  { models, operators, peers }: Selection,
+  how: How,
+  say: (what: string) => void = () => {},
+): Promise<BenchResult> {
+  const limits = await measureLimits(gpu);
+  const rows: Row[] = [];
+  for (const operator of operators) {
+    say(operator.name);
+    rows.push(await benchOperator(gpu, operator, operator.peer ? peers : [], how));
+  }
+  for (const model of models) {
+    say(model);
+    rows.push(await benchModel(gpu, model, peers, how));
+  }
+  return { adapter: gpu.adapter, limits, rows };
+}
+
+async function benchOperator(gpu: Gpu, operator: OperatorCase, peers: PeerName[], how: How): Promise<Row> {
+  const { run, flops, bytes, destroy } = await operatorRun(gpu, operator);
+  const step = async () => {
+    run();
+    await gpu.idle();
+  };
+  const ours = { engine: 'moue', losses: [], time: timerOf(step), close: destroy };
+  const outcome = await compete(gpu, ours, peers, operator.peer!, how);
+  return { name: operator.name, ...outcome, gflop: flops / 1e9, gigabytes: bytes / 1e9 };
+}
+
+async function benchModel(gpu: Gpu, model: BenchModel, peers: PeerName[], how: How): Promise<Row> {
+  const batch = how.batch ?? BENCH_BATCHES[model];
+  const { run, flops, bytes, destroy } = await benchStep(gpu, model, batch);
+  const hostMs: number[] = [];
+  const losses: number[] = [];
+  const step = async () => {
+    const begun = performance.now();
+    const result = run();
+    hostMs.push(performance.now() - begun);
+    losses.push(await gpu.wait(result));
+  };
+  const ours = { engine: 'moue', losses, time: timerOf(step), close: destroy };
+  const compared = COMPARED_MODELS.find((name) => name === model && batch === BENCH_BATCHES[model]);
+  const outcome = await compete(gpu, ours, compared ? peers : [], { model: compared! }, how);
+  return {
+    name: `${model}, a step on ${batch} faces`,
+    ...outcome,
+    gflop: flops / 1e9,
+    hostMs: median(hostMs.slice(WARM_STEPS)),
+    stepBytes: bytes,
+  };
+}
+
+/** Warms all engines up, one after the other, and plays the rounds; a peer that cannot do the case is absent with its reason. */
+async function compete(
+  gpu: Gpu,
+  ours: Contestant,
+  peers: readonly PeerName[],
+  wanted: PeerOperator | { model: ComparedModel },
+  { rounds, steps, adapter }: How,
+): Promise<Pick<Row, 'timings' | 'absent'>> {
+  await ours.time(WARM_STEPS, Number.POSITIVE_INFINITY);
+  const ready: Contestant[] = [];
+  const absent: Row['absent'] = [];
+  for (const engine of peers) {
+    try {
+      ready.push(await startPeer(engine, wanted, adapter));
+    } catch (error) {
+      absent.push(absenceOf(engine, error));
+    }
+  }
+  const { timings, failures } = await playRounds(ours, ready, rounds, steps);
+  for (const contestant of [ours, ...ready]) contestant.close();
+  gpu.check();
+  return { timings, absent: [...absent, ...failures] };
+}
+
+function timerOf(step: () => Promise<void>): Contestant['time'] {
+  return async (count, limitMs) => {
+    const times: number[] = [];
+    const begun = performance.now();
+    while (times.length < count && (times.length === 0 || performance.now() - begun < limitMs)) {
+      const start = performance.now();
+      await step();
+      times.push(performance.now() - start);
+    }
+    return times;
+  };
+}
+
+/** 'NVIDIA H100 (PCIe)' → 'nvidia-h100-pcie' */
+export function fileNameOf(adapter: string): string {
+  return adapter
+    .toLowerCase()
+    .replace(/[^a-z0-9.]+/g, '-')
+    .replace(/^-|-$/g, '');
+}
+
+async function main(args: string[]): Promise<void> {
+  const usage =
+    'Times operators and training steps on made-up batches of 48×48 grey faces, beside other engines and the limits of the adapter.';
   const { given, positionals } = parseArguments({ command: 'tools/bench', usage, positionals: '', table: OPTIONS }, args);
   if (positionals.length > 0)
     throw new UsageError('bench takes options only', 'Leave it out, or write it as an option.', { field: positionals[0] });
   const options = completeOptions(OPTIONS, given);
-  const names = options.models.split(',') as BenchModel[];
-  for (const name of names) {
-    if (!BENCH_MODELS.includes(name))
-      throw new UsageError(`no model '${name}'`, `Choose from ${BENCH_MODELS.join(', ')}.`, { field: '--models' });
+  const selection = selectionOf(options);
+  const problem = selection.peers.length > 0 ? installPeers() : undefined;
+  if (problem) {
+    process.stderr.write(`${problem}\n`);
+    selection.peers = [];
   }
   const gpu = await openGpu({ adapter: options.adapter, unsafe: options.unsafe });
-  const limits = await measureLimits(gpu);
-  const rows: Row[] = [];
-  for (const name of names) {
-    const ours: Row[] = [];
-    const peers: Row[] = [];
-    for (let round = 0; round < options.rounds; round++) {
-      ours.push(await timeOurs(gpu, name, options.batch ?? BATCHES[name], options.steps));
-      if (options.peer && name === 'm1') peers.push(timeJaxJs(options.steps));
-    }
-    rows.push(merged(ours));
-    if (peers.length > 0) rows.push(merged(peers));
+  const result = await bench(gpu, selection, options, (what) => process.stderr.write(`${what}\n`));
+  const text = `${JSON.stringify(result)}\n`;
+  if (options.save) {
+    mkdirSync(RESULTS, { recursive: true });
+    writeFileSync(join(RESULTS, `${fileNameOf(gpu.adapter.device)}.json`), text);
   }
-  if (options.json) process.stdout.write(`${JSON.stringify({ adapter: gpu.adapter, limits, rows })}\n`);
-  else process.stdout.write(`${gpu.adapter.description}\n${formatLimits(limits)}\n\n${table(rows, limits.multiplyAddGflops)}`);
-});
-
-async function timeOurs(gpu: Gpu, model: BenchModel, batch: number, steps: number): Promise<Row> {
-  const step = await benchStep(gpu, model, batch);
-  const stepMs: number[] = [];
-  const hostMs: number[] = [];
-  const losses: number[] = [];
-  for (let i = 0; i < steps + 2; i++) {
-    const begun = performance.now();
-    const result = step.run();
-    const encoded = performance.now();
-    losses.push(await gpu.wait(result));
-    if (i < 2) continue;
-    hostMs.push(encoded - begun);
-    stepMs.push(performance.now() - begun);
-  }
-  const row = {
-    engine: 'moue',
-    model,
-    batch,
-    stepMs,
-    gflop: step.flops / 1e9,
-    losses: losses.slice(0, 4),
-    hostMs: median(hostMs),
-    stepBytes: step.program.memory.peakBytes,
-    parameters: step.parameters,
-  };
-  step.destroy();
-  gpu.check();
-  return row;
+  if (options.json) process.stdout.write(text);
+  else process.stdout.write(`${gpu.adapter.description}\n${formatLimits(result.limits)}\n\n${formatTable(result.rows, result.limits)}`);
 }
 
-/** Runs the peer in a process of its own, as its device must not share ours. */
-function timeJaxJs(steps: number): Row {
-  const folder = join(homedir(), '.cache', 'moue', 'peers');
-  mkdirSync(folder, { recursive: true });
-  cpSync(peerSources, folder, { recursive: true });
-  if (!existsSync(join(folder, 'node_modules', '@jax-js'))) {
-    process.stderr.write(`installing jax-js into ${folder}\n`);
-    const install = spawnSync('npm', ['install', '--no-audit', '--no-fund'], {
-      cwd: folder,
-      encoding: 'utf8',
-      shell: process.platform === 'win32',
-    });
-    if (install.status !== 0)
-      throw new UsageError(`jax-js cannot be installed: ${install.stderr}`, 'Connect to the npm registry, or leave out --peer.', {
-        field: '--peer',
-      });
-  }
-  const run = spawnSync(process.execPath, ['jax-js.mjs', String(steps)], { cwd: folder, encoding: 'utf8' });
-  const line = run.stdout.trim().split('\n').at(-1) ?? '';
-  if (run.status !== 0 || !line.startsWith('{'))
-    throw new UsageError(`jax-js failed: ${run.stderr}`, 'Leave out --peer.', { field: '--peer' });
-  return JSON.parse(line) as Row;
-}
-
-function merged(rounds: readonly Row[]): Row {
-  return { ...rounds[0], stepMs: rounds.flatMap((round) => round.stepMs) };
-}
-
-function table(rows: readonly Row[], limitGflops: number): string {
-  const lines = [
-    ['engine', 'model', 'batch', 'ms a step (least, most)', 'GFLOP/s', 'of limit', 'JavaScript ms', 'step MiB', 'first losses'],
-  ];
-  for (const { engine, model, batch, stepMs, gflop, losses, hostMs, stepBytes } of rows) {
-    const ms = median(stepMs);
-    const speed = (gflop / ms) * 1000;
-    lines.push([
-      engine,
-      model,
-      String(batch),
-      `${ms.toFixed(0)} (${Math.min(...stepMs).toFixed(0)}, ${Math.max(...stepMs).toFixed(0)})`,
-      speed.toFixed(1),
-      `${((100 * speed) / limitGflops).toFixed(0)} %`,
-      hostMs === undefined ? '–' : hostMs.toFixed(2),
-      stepBytes === undefined ? '–' : (stepBytes / 2 ** 20).toFixed(0),
-      losses.map((loss) => loss.toFixed(5)).join(' '),
-    ]);
-  }
-  const widths = lines[0].map((_, column) => Math.max(...lines.map((line) => line[column].length)));
-  return `${lines
-    .map((line) =>
-      line
-        .map((cell, column) => (column < 2 || column === 8 ? cell.padEnd(widths[column]) : cell.padStart(widths[column])))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n')}\n`;
-}
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await runCommand(main);

@@ -14,10 +14,12 @@ interface Operator {
   record(tape: Tape, inputs: Tensor[], options: OperatorOptions): Tensor;
 }
 
-/** A vector of as many elements as the last axis has. */
+/** A vector of as many elements as the last axis has; `scale` and `shift` are trained. */
 function channelVector(tape: Tape, label: string, input: Tensor, value: number): Tensor {
   const channels = input.shape.at(-1) ?? 1;
-  return tape.constant(label, [channels], new Float32Array(channels).fill(value));
+  const vector = tape.constant(label, [channels], new Float32Array(channels).fill(value));
+  vector.differentiable = label === 'scale' || label === 'shift';
+  return vector;
 }
 
 const ACTIVATIONS: Record<string, (tape: Tape, input: Tensor) => Tensor> = { relu: ops.relu, gelu: ops.gelu, silu: ops.silu };
@@ -86,11 +88,19 @@ const OPERATORS: Operator[] = [
   },
   { shaders: /^scale/, shapes: ['input, any'], record: (tape, [input]) => ops.scale(tape, input, 0.5) },
   { shaders: /^(fold|sum)/, shapes: ['input, any'], record: (tape, [input]) => ops.sum(tape, input) },
+  { shaders: /^permute/, shapes: ['input AxBxCxD'], record: (tape, [input]) => ops.permute(tape, input, [0, 2, 1, 3]) },
+  { shaders: /^band/, shapes: ['input, any'], record: (tape, [input], { axis = 0 }) => ops.pad(tape, input, Number(axis), 0, 1) },
+  {
+    shaders: /^attention/,
+    shapes: ['query …xTxD', 'key …xTxD', 'value …xTxD'],
+    record: (tape, [query, key, value]) => ops.attention(tape, query, key, value),
+  },
   { shaders: /^max_backward/, shapes: ['input, any'], record: (tape, [input]) => ops.max(tape, input) },
 ];
 
 /**
- * Records the operator of a shader, forward and backward, over inputs of the given shapes.
+ * Records the operator of a shader, forward and then backward, over inputs of the given shapes.
+ * @param isWanted whether the gradient of an input is
  * @throws UsageError where no operator is known for the shader or the number of shapes is not its own.
  */
 export function recordOperator(
@@ -98,7 +108,8 @@ export function recordOperator(
   shader: string,
   shapes: number[][],
   options: OperatorOptions,
-): { inputs: Tensor[]; gradient: Tensor } {
+  isWanted: (input: number) => boolean = () => true,
+): { inputs: Tensor[]; gradient: Tensor; forwardLaunches: number } {
   const operator = OPERATORS.find(({ shaders }) => shaders.test(shader));
   if (!operator) {
     const known = OPERATORS.map(({ shaders }) => shaders.source.slice(1)).join(', ');
@@ -111,11 +122,12 @@ export function recordOperator(
       field: '--shape',
     });
   }
-  const inputs = shapes.map((shape, i) => tape.input(`input${i + 1}`, shape, 'f32', true));
+  const inputs = shapes.map((shape, i) => tape.input(`input${i + 1}`, shape, 'f32', isWanted(i)));
   const output = operator.record(tape, inputs, options);
+  const forwardLaunches = tape.launches.length;
   const gradient = tape.input('output_gradient', output.shape);
   tape.backward(output, gradient);
-  return { inputs, gradient };
+  return { inputs, gradient, forwardLaunches };
 }
 
 /** '32x24x24x64,3x3x64x64' → [[32, 24, 24, 64], [3, 3, 64, 64]]. @throws UsageError for anything else. */

@@ -38,6 +38,9 @@ const EXAMPLES: [shader: string, shapes: string, options?: string][] = [
   ['scale', '64'],
   ['fold', '64'],
   ['max_backward', '4x8'],
+  ['permute', '2x3x4x5'],
+  ['band', '3x5', 'axis=1'],
+  ['layer_norm_backward_sums', '4x8'],
 ];
 
 gpuSuite('operators', (test) => {

@@ -1,11 +1,14 @@
 export { gelu, relu, silu } from './activation.js';
 export { add, divide, multiply, scale, subtract } from './arithmetic.js';
+export { attention } from './attention.js';
+export { concat, pad, slice } from './band.js';
 export { batchNorm } from './batch-norm.js';
 export { conv2d } from './conv2d.js';
 export { dropout } from './dropout.js';
 export { gather } from './gather.js';
 export { layerNorm } from './layer-norm.js';
 export { matmul } from './matmul.js';
+export { permute } from './permute.js';
 export { averagePool2d, globalAveragePool, maxPool2d } from './pool.js';
 export { max, mean, sum } from './reduce.js';
 export { reshape } from './reshape.js';

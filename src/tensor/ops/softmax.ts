@@ -3,7 +3,7 @@ import type { Tape } from '../tape.js';
 import type { Tensor } from '../tensor.js';
 
 const THREADS_PER_GROUP = 64;
-/** Up to this length a row is one thread's work, beyond it a workgroup's. */
+/** Up to this length a row is one thread's work, beyond it a workgroup's; on a software adapter, where barriers are dear, always one thread's. */
 const SHORT_ROW = 64;
 
 /** exp(x) / Σ exp(x) over the last axis. NaN, as in PyTorch, for a row with NaN or +∞ in it or with nothing but −∞. */
@@ -21,7 +21,7 @@ function overRows(tape: Tape, input: Tensor, log: boolean): Tensor {
   const length = input.shape.at(-1);
   if (!length) throw new ShapeError(`${name} of [${input.shape}]`, 'It goes over the last axis, which must exist and not be empty.');
   const rows = input.size / length;
-  const lanes = length <= SHORT_ROW ? 1 : THREADS_PER_GROUP;
+  const lanes = length <= SHORT_ROW || tape.gpu.adapter.isFallback ? 1 : THREADS_PER_GROUP;
   const launch = (shader: string, tensors: Record<string, Tensor>) =>
     tape.launch(shader, {
       constants: { LOG: log, LANES: lanes },

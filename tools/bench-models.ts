@@ -1,0 +1,178 @@
+/** The networks on which engines are compared, with first values that any engine can repeat; tools/peers/models.mjs has the same for the peers. */
+import type { Parameters } from '#src/nn/parameters.js';
+import * as ops from '#src/tensor/ops/index.js';
+import type { Tape } from '#src/tensor/tape.js';
+import { sizeOf, type Tensor } from '#src/tensor/tensor.js';
+
+export const CLASSES = 8;
+export const FACE_SIZE = 48;
+
+/** First values depend on the order of declaration alone: the n-th tensor of parameters is drawn with this and n. */
+const FIRST_SEED = 7;
+
+/** Layers whose parameters are declared as they are met. */
+class Layers {
+  private readonly tape: Tape;
+  private readonly parameters: Parameters;
+  private declared = 0;
+
+  constructor(tape: Tape, parameters: Parameters) {
+    this.tape = tape;
+    this.parameters = parameters;
+  }
+
+  /** Uniform in ±bound, drawn in `drawn` order and then arranged. */
+  uniform(shape: readonly number[], bound: number, arrange = (values: Float32Array) => values): Tensor {
+    const seed = FIRST_SEED + ++this.declared;
+    return this.parameters.weight(`p${this.declared}`, shape, (values) => values.set(arrange(uniformNumbers(sizeOf(shape), bound, seed))));
+  }
+
+  private filled(channels: number, value: number): Tensor {
+    return this.parameters.weight(`p${++this.declared}`, [channels], (values) => values.fill(value));
+  }
+
+  /** A convolution with zeros around the image as TensorFlow's 'SAME' has them: the odd one below and to the right. */
+  convolutionNorm(
+    x: Tensor,
+    channels: number,
+    { kernel = 3, stride = 1, ...finish }: { kernel?: number; stride?: number; activation?: 'none' | 'relu'; residual?: Tensor } = {},
+  ): Tensor {
+    const [, size, , inputs] = x.shape as [number, number, number, number];
+    const zeros = Math.max((Math.ceil(size / stride) - 1) * stride + kernel - size, 0);
+    const [before, behind] = [zeros >> 1, zeros - (zeros >> 1)];
+    const fan = kernel * kernel * inputs;
+    const weight = this.uniform([kernel, kernel, inputs, channels], Math.sqrt(6 / fan), (drawn) =>
+      outputsLast(drawn, kernel * kernel, inputs, channels),
+    );
+    const convolved = ops.conv2d(this.tape, x, weight, { stride, padding: [before, behind, before, behind] });
+    const buffer = (part: string, value: number) =>
+      this.parameters.buffer(`p${this.declared}.${part}`, [channels], (values) => values.fill(value));
+    const [runningMean, runningVariance] = [buffer('mean', 0), buffer('variance', 1)];
+    const [scale, shift] = [this.filled(channels, 1), this.filled(channels, 0)];
+    return ops.batchNorm(this.tape, convolved, { scale, shift, runningMean, runningVariance }, finish);
+  }
+
+  dense(x: Tensor, outputs: number): Tensor {
+    const { weight, bias } = this.denseParameters(x, outputs);
+    return ops.matmul(this.tape, x, weight, { bias });
+  }
+
+  /** One dense layer as several of `outputs` columns each, which spares cutting what it gives, and joining its gradients, when each goes its own way. */
+  denseParts(x: Tensor, outputs: number, parts: number): Tensor[] {
+    const { weight, bias } = this.denseParameters(x, parts * outputs);
+    return Array.from({ length: parts }, (_, part) => {
+      const columns = (tensor: Tensor, axis: number) => ops.slice(this.tape, tensor, axis, part * outputs, (part + 1) * outputs);
+      return ops.matmul(this.tape, x, columns(weight, 1), { bias: columns(bias, 0) });
+    });
+  }
+
+  private denseParameters(x: Tensor, outputs: number): { weight: Tensor; bias: Tensor } {
+    const inputs = x.shape.at(-1)!;
+    return { weight: this.uniform([inputs, outputs], Math.sqrt(3 / inputs)), bias: this.filled(outputs, 0) };
+  }
+
+  layerNorm(x: Tensor): Tensor {
+    const width = x.shape.at(-1)!;
+    const [scale, shift] = [this.filled(width, 1), this.filled(width, 0)];
+    return ops.layerNorm(this.tape, x, { scale, shift });
+  }
+}
+
+/** [outputs, inputs, taps] → [taps, inputs, outputs] */
+function outputsLast(drawn: Float32Array, taps: number, inputs: number, outputs: number): Float32Array {
+  const values = new Float32Array(drawn.length);
+  for (let tap = 0; tap < taps; tap++) {
+    for (let i = 0; i < inputs; i++)
+      for (let o = 0; o < outputs; o++) values[(tap * inputs + i) * outputs + o] = drawn[(o * inputs + i) * taps + tap];
+  }
+  return values;
+}
+
+/** Five 3×3 convolutions with batch norm and ReLU, 2×2 max pooling after the second and the fourth, global average pooling, a dense layer. */
+function m1(tape: Tape, layers: Layers, faces: Tensor): Tensor {
+  const layer = (x: Tensor, channels: number) => layers.convolutionNorm(x, channels, { activation: 'relu' });
+  const half = (x: Tensor) => ops.maxPool2d(tape, x, { kernel: 2 });
+  const pooled = half(layer(layer(faces, 32), 32));
+  const feature = layer(half(layer(layer(pooled, 64), 64)), 128);
+  return layers.dense(ops.globalAveragePool(tape, feature), CLASSES);
+}
+
+/** ResNet-18 (He et al. 2016, table 1) with a 3×3 stem; projections only where the channels change. */
+function m2(tape: Tape, layers: Layers, faces: Tensor): Tensor {
+  let x = layers.convolutionNorm(faces, 64, { activation: 'relu' });
+  for (const channels of [64, 128, 256, 512]) {
+    for (const stride of [channels === 64 ? 1 : 2, 1]) {
+      const input = x;
+      const first = layers.convolutionNorm(input, channels, { stride, activation: 'relu' });
+      const second = layers.convolutionNorm(first, channels);
+      const shortcut = input.shape[3] === channels ? input : layers.convolutionNorm(input, channels, { kernel: 1, stride });
+      x = ops.relu(tape, ops.add(tape, second, shortcut));
+    }
+  }
+  return layers.dense(ops.globalAveragePool(tape, x), CLASSES);
+}
+
+/** A vision transformer (Dosovitskiy et al. 2021) with norms first: patches of 6×6 and a class token, width 192, depth 4, 3 heads. */
+function m3(tape: Tape, layers: Layers, faces: Tensor): Tensor {
+  const [patch, width, depth, heads] = [6, 192, 4, 3];
+  const [batch, side] = [faces.shape[0], FACE_SIZE / patch];
+  const tokens = side * side + 1;
+  const rows = ops.permute(tape, ops.reshape(tape, faces, [batch, side, patch, side, patch]), [0, 1, 3, 2, 4]);
+  const patches = layers.dense(ops.reshape(tape, rows, [batch, tokens - 1, patch * patch]), width);
+  const learned = (shape: number[]) => layers.uniform(shape, Math.sqrt(6 / width));
+  const zeros = tape.constant('zeros', [batch, 1, width], new Float32Array(batch * width));
+  const everywhere = ops.add(tape, zeros, learned([1, 1, width]));
+  let x = ops.add(tape, ops.concat(tape, [everywhere, patches], 1), learned([1, tokens, width]));
+  for (let block = 0; block < depth; block++) {
+    const [query, key, value] = layers.denseParts(layers.layerNorm(x), width, 3).map((part) => {
+      return ops.permute(tape, ops.reshape(tape, part, [batch, tokens, heads, width / heads]), [0, 2, 1, 3]);
+    });
+    const seen = ops.permute(tape, ops.attention(tape, query, key, value), [0, 2, 1, 3]);
+    x = ops.add(tape, x, layers.dense(ops.reshape(tape, seen, [batch, tokens, width]), width));
+    const wide = ops.gelu(tape, layers.dense(layers.layerNorm(x), 4 * width));
+    x = ops.add(tape, x, layers.dense(wide, width));
+  }
+  const classToken = ops.slice(tape, layers.layerNorm(x), 1, 0, 1);
+  return layers.dense(ops.reshape(tape, classToken, [batch, width]), CLASSES);
+}
+
+const NETWORKS = { m1, m2, m3 };
+export type ComparedModel = keyof typeof NETWORKS;
+export const COMPARED_MODELS = Object.keys(NETWORKS) as ComparedModel[];
+
+/** Faces [N, 48, 48, 1] → logits [N, 8]. */
+export function comparedModel(name: ComparedModel, tape: Tape, parameters: Parameters, faces: Tensor): Tensor {
+  return NETWORKS[name](tape, new Layers(tape, parameters), faces);
+}
+
+/** `count` numbers uniform in [-bound, bound). */
+export function uniformNumbers(count: number, bound: number, seed: number): Float32Array {
+  const next = mulberry32(seed);
+  return Float32Array.from({ length: count }, () => (2 * next() - 1) * bound);
+}
+
+/** The label distributions of a batch, [batch, 8]. */
+export function madeUpTargets(batch: number): Float32Array {
+  const next = mulberry32(5);
+  const targets = new Float32Array(batch * CLASSES);
+  for (let face = 0; face < batch; face++) {
+    const row = Array.from({ length: CLASSES }, () => Math.exp(3 * next()));
+    const sum = row.reduce((a, b) => a + b);
+    targets.set(
+      row.map((value) => value / sum),
+      face * CLASSES,
+    );
+  }
+  return targets;
+}
+
+/** Tommy Ettinger's generator of 32 bits. */
+function mulberry32(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let word = Math.imul(state ^ (state >>> 15), 1 | state);
+    word = (word + Math.imul(word ^ (word >>> 7), 61 | word)) ^ word;
+    return ((word ^ (word >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
