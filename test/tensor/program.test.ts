@@ -95,6 +95,20 @@ gpuSuite('program', (test) => {
     program.destroy();
   });
 
+  test('a view of some elements, and a view of that', async (gpu) => {
+    const data = randomArray([640], 2);
+    const tape = new Tape(gpu);
+    const x = tape.input('x', [640]);
+    const some = (tensor: Tensor) => tape.view(tape.view(tensor, [4, 128], 128), [128], 256);
+    const persistent = copy(tape, some(x));
+    const planned = copy(tape, some(copy(tape, x)));
+    const program = await Program.compile(gpu, tape, { keep: [persistent, planned] });
+    program.write(x, data);
+    program.run();
+    for (const tensor of [persistent, planned, some(x)]) assert.equal(await program.read(tensor), data.subarray(384, 512));
+    program.destroy();
+  });
+
   test('wrong names in a launch are refused', async (gpu) => {
     const tape = new Tape(gpu);
     const x = tape.input('x', [4]);
