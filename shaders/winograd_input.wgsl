@@ -3,12 +3,13 @@
 // d being the 6 × 6 pixels of one channel that an output tile of 4 × 4 depends on. Pixels outside the image count as zero.
 //
 // input        [batch, height, width, channels]
-// transformed  [36, batch · tiles_y · tiles_x, channels]
+// transformed  [36, images · tiles_y · tiles_x, channels]
 //
 // A thread transforms one channel of one tile in registers: with four channels a thread, drivers take seconds to compile this many loads.
 
 struct Params {
-  batch: u32,
+  first_image: u32,
+  images: u32, // transformed here, of the batch
   height: u32,
   width: u32,
   channels: u32,
@@ -34,7 +35,7 @@ fn main(
   let channels = params.channels;
   let tiles_x = params.tiles_x;
   let tiles_y = params.tiles_y;
-  let threads = params.batch * tiles_y * tiles_x * channels;
+  let threads = params.images * tiles_y * tiles_x * channels;
   if (thread >= threads) {
     return;
   }
@@ -43,7 +44,7 @@ fn main(
   // Negative places wrap round and fail the comparison below.
   let left = tile % tiles_x * 4u - params.pad_left;
   let top = tile / tiles_x % tiles_y * 4u - params.pad_top;
-  let image = tile / (tiles_x * tiles_y) * height;
+  let image = (params.first_image + tile / (tiles_x * tiles_y)) * height;
 
   var columns: array<array<f32, 6>, 6>; // of Bᵀ·d
   for (var j = 0u; j < 6u; j++) { // unroll

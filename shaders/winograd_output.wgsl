@@ -2,7 +2,7 @@
 //   output[n, 4·ty + y, 4·tx + x, o] = act((Aᵀ·m·A)[y, x] + bias[o] + residual[n, 4·ty + y, 4·tx + x, o]),   m[i, j] = products[6·i + j, tile, o]
 // act is the identity, or max(0, ·) where relu is 1. What lies outside the image is left out.
 //
-// products  [36, batch · tiles_y · tiles_x, columns]
+// products  [36, images · tiles_y · tiles_x, columns]
 // bias      [columns]; any tensor where has_bias is 0
 // residual  as output; any tensor where has_residual is 0
 // output    [batch, height, width, columns]
@@ -12,7 +12,8 @@
 // #include "lib/rectify.wgsl"
 
 struct Params {
-  batch: u32,
+  first_image: u32,
+  images: u32, // transformed here, of the batch
   height: u32,
   width: u32,
   columns: u32,
@@ -41,7 +42,7 @@ fn main(
   let columns = params.columns;
   let tiles_x = params.tiles_x;
   let tiles_y = params.tiles_y;
-  let threads = params.batch * tiles_y * tiles_x * columns;
+  let threads = params.images * tiles_y * tiles_x * columns;
   if (thread >= threads) {
     return;
   }
@@ -59,7 +60,7 @@ fn main(
   let column = thread % columns;
   let left = tile % tiles_x * 4u;
   let top = tile / tiles_x % tiles_y * 4u;
-  let image = tile / (tiles_x * tiles_y) * height;
+  let image = (params.first_image + tile / (tiles_x * tiles_y)) * height;
   let has_residual = params.has_residual != 0u;
   let relu = params.relu != 0u;
   var offset = 0.0;

@@ -38,7 +38,12 @@ function geometryOf(convolution: Padded) {
 }
 
 /** All that ends in the output: convolution, bias, residual and ReLU; or the convolution alone. */
-async function forward(gpu: Gpu, convolution: Padded, fused: boolean): Promise<{ output: Float32Array; wanted: Float64Array }> {
+async function forward(
+  gpu: Gpu,
+  convolution: Padded,
+  fused: boolean,
+  chunkBytes?: number,
+): Promise<{ output: Float32Array; wanted: Float64Array }> {
   const outputShape = conv2dShape(convolution);
   const data = {
     input: { shape: convolution.shape, data: randomArray(convolution.shape, 1) },
@@ -49,7 +54,7 @@ async function forward(gpu: Gpu, convolution: Padded, fused: boolean): Promise<{
   const { outputs } = await runOp(gpu, data, (tape, { input, weight, bias, residual }) => {
     const output = tape.tensor('output', outputShape);
     const tensors = { input, weight, bias: fused ? bias : undefined, residual: fused ? residual : undefined, output };
-    launchWinograd(tape, geometryOf(convolution), tensors, { relu: fused });
+    launchWinograd(tape, geometryOf(convolution), tensors, { relu: fused, ...(chunkBytes && { chunkBytes }) });
     return output;
   });
   const linear = reference(data.input.data, data.weight.data, convolution);
@@ -102,6 +107,11 @@ gpuSuite('winograd', (test) => {
       const gradient = await backward(other, BROKEN);
       assertClose(gradient.output, gradient.wanted, closeFor(BROKEN), 'gradient of input');
     }
+  });
+
+  test('a batch in chunks gives the same', async (gpu) => {
+    const whole = await forward(gpu, BROKEN, true);
+    for (const chunkBytes of [1, 100_000]) assert.equal(await forward(gpu, BROKEN, true, chunkBytes), whole);
   });
 
   test('two runs are equal bit by bit, also over two dimensions of dispatch', async (gpu) => {
