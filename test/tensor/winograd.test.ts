@@ -1,7 +1,7 @@
 import type { Gpu } from '#src/gpu/gpu.js';
 import { scale } from '#src/tensor/ops/arithmetic.js';
 import { conv2d } from '#src/tensor/ops/conv2d.js';
-import { launchWinograd, prefersWinograd } from '#src/tensor/ops/winograd.js';
+import { launchWinograd, launchWinogradWeightGradient, prefersWinograd } from '#src/tensor/ops/winograd.js';
 import { Tape } from '#src/tensor/tape.js';
 import { type Convolution, conv2dGradients, conv2dShape, conv2d as reference } from '../reference/conv2d.js';
 import { assert, gpuSuite } from '../support/suite.js';
@@ -29,6 +29,9 @@ const WORTHWHILE: Padded = { shape: [4, 12, 11, 64], weight: [3, 3, 64, 68], pad
  * in [−1, 1], some two hundred-thousandths of the results.
  */
 const closeFor = ({ shape }: Padded) => ({ relative: 0, absolute: 4e-5 * Math.sqrt(shape[3]) });
+
+/** Of sums over up to 528 pixels: observed are errors of up to 9.4e-5. */
+const WEIGHT_CLOSE = { relative: 0, absolute: 2e-4 };
 
 function geometryOf(convolution: Padded) {
   const [batch, height, width, channels] = convolution.shape;
@@ -88,6 +91,21 @@ async function backward(gpu: Gpu, { shape, weight, padding }: Padded): Promise<{
   return { output: outputs.output as Float32Array, wanted: conv2dGradients(input, taps, gradient, forwards).input };
 }
 
+async function weightGradient(gpu: Gpu, convolution: Padded, chunkBytes?: number): Promise<{ output: Float32Array; wanted: Float64Array }> {
+  const { shape, weight } = convolution;
+  const input = { shape, data: randomArray(shape, 1) };
+  const outputGradient = { shape: conv2dShape(convolution), data: randomArray(conv2dShape(convolution), 2) };
+  const { outputs } = await runOp(gpu, { input, outputGradient }, (tape, t) => {
+    const output = tape.tensor('weight_gradient', weight);
+    const tensors = { input: t.input, outputGradient: t.outputGradient, weightGradient: output };
+    launchWinogradWeightGradient(tape, geometryOf(convolution), tensors, chunkBytes ? { chunkBytes } : {});
+    return output;
+  });
+  const taps = new Float32Array(outputs.output.length);
+  const wanted = conv2dGradients(input.data, taps, outputGradient.data, convolution).weight;
+  return { output: outputs.output as Float32Array, wanted };
+}
+
 gpuSuite('winograd', (test) => {
   for (const convolution of CONVOLUTIONS) {
     test(`[${convolution.shape}] * [${convolution.weight}] padding ${convolution.padding}`, async (gpu) => {
@@ -97,6 +115,8 @@ gpuSuite('winograd', (test) => {
       }
       const { output, wanted } = await backward(gpu, convolution);
       assertClose(output, wanted, closeFor(convolution), 'gradient of input');
+      const gradient = await weightGradient(gpu, convolution);
+      assertClose(gradient.output, gradient.wanted, WEIGHT_CLOSE, 'gradient of weight');
     });
   }
 
@@ -106,12 +126,18 @@ gpuSuite('winograd', (test) => {
       assertClose(output, wanted, closeFor(BROKEN), 'output');
       const gradient = await backward(other, BROKEN);
       assertClose(gradient.output, gradient.wanted, closeFor(BROKEN), 'gradient of input');
+      const { output: taps, wanted: wantedTaps } = await weightGradient(other, BROKEN);
+      assertClose(taps, wantedTaps, WEIGHT_CLOSE, 'gradient of weight');
     }
   });
 
   test('a batch in chunks gives the same', async (gpu) => {
     const whole = await forward(gpu, BROKEN, true);
     for (const chunkBytes of [1, 100_000]) assert.equal(await forward(gpu, BROKEN, true, chunkBytes), whole);
+    for (const chunkBytes of [1, 100_000]) {
+      const { output, wanted } = await weightGradient(gpu, BROKEN, chunkBytes);
+      assertClose(output, wanted, WEIGHT_CLOSE, 'gradient of weight');
+    }
   });
 
   test('two runs are equal bit by bit, also over two dimensions of dispatch', async (gpu) => {
@@ -119,6 +145,9 @@ gpuSuite('winograd', (test) => {
       const first = await forward(gpu, convolution, true);
       assert.equal(await forward(gpu, convolution, true), first);
       assert.equal(await forward(disguise(gpu, { groups: 3 }), convolution, true), first);
+      const gradient = await weightGradient(gpu, convolution);
+      assert.equal(await weightGradient(gpu, convolution), gradient);
+      assert.equal(await weightGradient(disguise(gpu, { groups: 3 }), convolution), gradient);
     }
   });
 
@@ -168,13 +197,22 @@ gpuSuite('winograd', (test) => {
     const nan = { shape: [size], data: new Float32Array(size).fill(Number.NaN) };
     const data = {
       ...{ nan1: nan, nan2: nan, nan3: nan },
-      input: { shape, data: randomArray(shape, 1) },
-      weight: { shape: weight, data: randomArray(weight, 2) },
+      input: { shape, data: randomArray(shape, 1), differentiable: true },
+      weight: { shape: weight, data: randomArray(weight, 2), differentiable: true },
     };
-    const { outputs } = await runOp(disguise(gpu, { isFallback: true }), data, (tape, t) => {
-      for (const name of ['nan1', 'nan2', 'nan3']) scale(tape, t[name], 1);
-      return conv2d(tape, t.input, t.weight, { padding });
-    });
+    const outputGradient = randomArray(conv2dShape(WORTHWHILE), 3);
+    const { outputs, gradients } = await runOp(
+      disguise(gpu, { isFallback: true }),
+      data,
+      (tape, t) => {
+        for (const name of ['nan1', 'nan2', 'nan3']) scale(tape, t[name], 1);
+        return conv2d(tape, t.input, t.weight, { padding });
+      },
+      { outputGradient },
+    );
+    const wanted = conv2dGradients(data.input.data, data.weight.data, outputGradient, WORTHWHILE);
     assertClose(outputs.output, reference(data.input.data, data.weight.data, WORTHWHILE), closeFor(WORTHWHILE), 'output');
+    assertClose(gradients.input, wanted.input, closeFor(WORTHWHILE), 'gradient of input');
+    assertClose(gradients.weight, wanted.weight, WEIGHT_CLOSE, 'gradient of weight');
   });
 });

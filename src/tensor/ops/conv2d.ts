@@ -4,7 +4,7 @@ import type { Tensor } from '../tensor.js';
 import { launchColumnSum } from './column-sum.js';
 import { launchElementwise } from './elementwise.js';
 import { outerProduct, splitsOf } from './outer-product.js';
-import { launchWinograd, prefersWinograd, type WinogradGeometry } from './winograd.js';
+import { launchWinograd, launchWinogradWeightGradient, prefersWinograd, type WinogradGeometry } from './winograd.js';
 
 export interface Conv2dOptions {
   /** [Cout], added to every pixel. */
@@ -257,6 +257,10 @@ function launchBackwardInput(tape: Tape, geometry: Geometry, outputGradient: Ten
 }
 
 function launchBackwardWeight(tape: Tape, geometry: Geometry, input: Tensor, outputGradient: Tensor, weightGradient: Tensor): void {
+  if (isWinograd(geometry) && prefersWinograd(tape.gpu, geometry)) {
+    launchWinogradWeightGradient(tape, geometry, { input, outputGradient, weightGradient });
+    return;
+  }
   const { batch, output_height, output_width, columns, kernel_y, kernel_x, channels } = geometry;
   const flops = flopsOf(geometry);
   const pixels = batch * output_height * output_width;
