@@ -4,6 +4,7 @@ import type { Tensor } from '../tensor.js';
 import { launchColumnSum } from './column-sum.js';
 import { outerProduct, splitsOf } from './outer-product.js';
 import { launchPointwise, overImages, sumOverImages } from './parts.js';
+import { launchWinograd, launchWinogradWeightGradient, prefersWinograd, type WinogradGeometry } from './winograd.js';
 
 export interface Conv2dOptions {
   /** [Cout], added to every pixel. */
@@ -165,6 +166,31 @@ function flopsOf(geometry: Geometry): number {
   return 2 * batch * output_height * output_width * columns * kernel_y * kernel_x * channels;
 }
 
+/** What shaders/winograd_input.wgsl is made for. */
+function isWinograd({ kernel_y, kernel_x, stride_y, stride_x, dilation_y, dilation_x, groups }: Geometry): boolean {
+  return kernel_y === 3 && kernel_x === 3 && [stride_y, stride_x, dilation_y, dilation_x, groups].every((value) => value === 1);
+}
+
+/** The convolution with the flipped weight that leads from the output's gradient back to the input's. */
+function turn({
+  batch,
+  height,
+  width,
+  channels,
+  output_height,
+  output_width,
+  columns,
+  kernel_y,
+  kernel_x,
+  ...rest
+}: Geometry): WinogradGeometry {
+  return {
+    ...{ batch, height: output_height, width: output_width, channels: columns },
+    ...{ output_height: height, output_width: width, columns: channels },
+    ...{ pad_top: kernel_y - 1 - rest.pad_top, pad_left: kernel_x - 1 - rest.pad_left },
+  };
+}
+
 /** Neighbouring channels of one group that a thread of the direct kernels takes. */
 function directChannels(channelsOfGroup: number): number {
   return channelsOfGroup % 4 === 0 ? 4 : 1;
@@ -179,6 +205,10 @@ interface Operands {
 }
 
 function launchForward(tape: Tape, geometry: Geometry, { input, weight, bias, residual, output }: Operands, relu: boolean): void {
+  if (isWinograd(geometry) && prefersWinograd(tape.gpu, geometry)) {
+    launchWinograd(tape, geometry, { input, weight, bias, residual, output }, { relu });
+    return;
+  }
   const { batch, output_height, output_width, columns, channels } = geometry;
   const tensors = { input, weight, bias: bias ?? weight, residual: residual ?? input, output };
   const epilogue = { has_bias: bias ? 1 : 0, has_residual: residual ? 1 : 0, relu: relu ? 1 : 0 };
@@ -200,6 +230,12 @@ function launchForward(tape: Tape, geometry: Geometry, { input, weight, bias, re
 }
 
 function launchBackwardInput(tape: Tape, geometry: Geometry, outputGradient: Tensor, weight: Tensor, inputGradient: Tensor): void {
+  const turned = turn(geometry);
+  if (isWinograd(geometry) && prefersWinograd(tape.gpu, turned)) {
+    const tensors = { input: outputGradient, weight, bias: undefined, residual: undefined, output: inputGradient };
+    launchWinograd(tape, turned, tensors, { flipped: true });
+    return;
+  }
   const { batch, height, width, channels, columns, stride_y, stride_x } = geometry;
   const tensors = { output_gradient: outputGradient, weight, input_gradient: inputGradient };
   const flops = flopsOf(geometry);
@@ -227,6 +263,10 @@ function launchBackwardInput(tape: Tape, geometry: Geometry, outputGradient: Ten
 }
 
 function launchBackwardWeight(tape: Tape, geometry: Geometry, input: Tensor, outputGradient: Tensor, weightGradient: Tensor): void {
+  if (isWinograd(geometry) && prefersWinograd(tape.gpu, geometry)) {
+    launchWinogradWeightGradient(tape, geometry, { input, outputGradient, weightGradient });
+    return;
+  }
   const { batch, output_height, output_width, columns, kernel_y, kernel_x, channels } = geometry;
   const flops = flopsOf(geometry);
   const pixels = batch * output_height * output_width;

@@ -14,13 +14,13 @@ export interface MatmulOptions {
 }
 
 /** A side of a product: matrices one after the other in memory, or a single one for the whole batch. */
-interface Side {
+export interface Side {
   tensor: Tensor;
   transposed: boolean;
   shared: boolean;
 }
 
-interface Extent {
+export interface Extent {
   batch: number;
   rows: number;
   depth: number;
@@ -109,7 +109,7 @@ function matrixOf({ shape }: Tensor, transposed: boolean): [number, number] {
 }
 
 /** Launches output = a · b + bias by the fastest kernel that takes the sizes on this adapter. */
-function launchProduct(tape: Tape, extent: Extent, a: Side, b: Side, output: Tensor, bias?: Tensor): void {
+export function launchProduct(tape: Tape, extent: Extent, a: Side, b: Side, output: Tensor, bias?: Tensor): void {
   const { batch, rows, depth, columns } = extent;
   const kernel = outerProduct(tape.gpu);
   // What vec4 loads ask of the axis along which each tensor is contiguous.

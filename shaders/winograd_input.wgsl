@@ -1,0 +1,78 @@
+// Input side of a 3×3 convolution with stride 1 after Winograd, F(4×4, 3×3) (Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural Networks"):
+//   transformed[6·i + j, tile, c] = (Bᵀ·d·B)[i, j]
+// d being the 6 × 6 pixels of one channel that an output tile of 4 × 4 depends on. Pixels outside the image count as zero.
+//
+// input        [batch, height, width, channels]
+// transformed  [36, images · tiles_y · tiles_x, channels]
+//
+// A thread transforms one channel of one tile in registers: with four channels a thread, drivers take seconds to compile this many loads.
+
+struct Params {
+  first_image: u32,
+  images: u32, // transformed here, of the batch
+  height: u32,
+  width: u32,
+  channels: u32,
+  tiles_y: u32, // of one image
+  tiles_x: u32,
+  pad_top: u32,
+  pad_left: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> input: array<f32>;
+@group(0) @binding(2) var<storage, read_write> transformed: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) workgroup_id: vec3u,
+  @builtin(num_workgroups) num_workgroups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let thread = (workgroup_id.x + workgroup_id.y * num_workgroups.x) * 64u + local;
+  let height = params.height;
+  let width = params.width;
+  let channels = params.channels;
+  let tiles_x = params.tiles_x;
+  let tiles_y = params.tiles_y;
+  let threads = params.images * tiles_y * tiles_x * channels;
+  if (thread >= threads) {
+    return;
+  }
+  let tile = thread / channels;
+  let channel = thread % channels;
+  // Negative places wrap round and fail the comparison below.
+  let left = tile % tiles_x * 4u - params.pad_left;
+  let top = tile / tiles_x % tiles_y * 4u - params.pad_top;
+  let image = (params.first_image + tile / (tiles_x * tiles_y)) * height;
+
+  var columns: array<array<f32, 6>, 6>; // of Bᵀ·d
+  for (var j = 0u; j < 6u; j++) { // unroll
+    let x = left + j;
+    var d: array<f32, 6>;
+    for (var i = 0u; i < 6u; i++) { // unroll
+      let y = top + i;
+      let inside = y < height && x < width;
+      d[i] = select(0.0, input[select(0u, ((image + y) * width + x) * channels + channel, inside)], inside);
+    }
+    columns[j] = transform(d);
+  }
+  for (var i = 0u; i < 6u; i++) { // unroll
+    let row = transform(array(columns[0][i], columns[1][i], columns[2][i], columns[3][i], columns[4][i], columns[5][i]));
+    for (var j = 0u; j < 6u; j++) { // unroll
+      transformed[(6u * i + j) * threads + thread] = row[j];
+    }
+  }
+}
+
+// Bᵀ · d
+fn transform(d: array<f32, 6>) -> array<f32, 6> {
+  return array(
+    4.0 * d[0] - 5.0 * d[2] + d[4],
+    d[4] + d[3] - 4.0 * (d[2] + d[1]),
+    d[4] - d[3] - 4.0 * (d[2] - d[1]),
+    d[4] - d[2] + 2.0 * (d[3] - d[1]),
+    d[4] - d[2] - 2.0 * (d[3] - d[1]),
+    4.0 * d[1] - 5.0 * d[3] + d[5],
+  );
+}
