@@ -141,7 +141,8 @@ gpuSuite('parts of the models', (test) => {
       const whole = await gradientsOf(2 ** 27);
       const divided = await gradientsOf(2 ** 19);
       assert.ok(divided.launches > whole.launches);
-      assert.equal(divided.values.get('loss'), whole.values.get('loss'));
+      // Not bitwise: on fewer images a convolution may take another form. Seen: 8e-8.
+      assertClose(divided.values.get('loss')!, whole.values.get('loss')!, { relative: 1e-6 }, 'loss');
       for (const [name, gradient] of whole.values) {
         const absolute = 1e-5 * gradient.reduce((most, value) => Math.max(most, Math.abs(value)), 0) + 1e-8;
         assertClose(divided.values.get(name)!, gradient, { relative: 1e-4, absolute }, name);
