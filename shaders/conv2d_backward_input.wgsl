@@ -8,11 +8,12 @@
 // input_gradient   [batch, height, width, columns]
 //
 // Which taps divide depends only on (y mod stride_y, x mod stride_x). So the pixels of one such phase go together, and a subgroup executes only the
-// taps that count. It computes ROWS pixels × 4·SUBGROUP channels by outer products, as in matmul.wgsl; a lane transposes the weights in registers.
+// taps that count. It computes ROWS pixels × COLUMNS·SUBGROUP channels by outer products, as in matmul.wgsl.
 enable subgroups;
 
 const SUBGROUP: u32 = 8u; // lanes of a subgroup, the same for every launch on the adapter
 const ROWS: u32 = 24u; // a multiple of SUBGROUP
+const COLUMNS: u32 = 4u; // neighbouring channels of a lane, a divisor of 4: with few channels, four would leave lanes idle
 
 struct Params {
   batch: u32,
@@ -37,7 +38,7 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> output_gradient: array<vec4f>;
 @group(0) @binding(2) var<storage, read> weight: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> input_gradient: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> input_gradient: array<f32>;
 
 const LANE_ROWS = ROWS / SUBGROUP; // pixels that a lane loads
 
@@ -57,12 +58,11 @@ fn main(
   let output_width = params.output_width;
   let depth_quads = params.depth / 4u;
   let columns = params.columns;
-  let column_quads = columns / 4u;
   let kernel_y = params.kernel_y;
   let kernel_x = params.kernel_x;
-  let column_tiles = (column_quads + SUBGROUP - 1u) / SUBGROUP;
-  let quad = group % column_tiles * SUBGROUP + lane; // this lane's four input channels
-  let first_column = min(quad, column_quads - 1u) * 4u;
+  let column_tiles = (columns + COLUMNS * SUBGROUP - 1u) / (COLUMNS * SUBGROUP);
+  let column0 = (group % column_tiles * SUBGROUP + lane) * COLUMNS; // the first of this lane's input channels
+  let first_column = min(column0, columns - COLUMNS);
 
   // The phase's pixels (phase_y + i·stride_y, phase_x + j·stride_x) form an image of their own, phase_height × phase_width.
   let phase = group / column_tiles / params.row_tiles;
@@ -87,7 +87,7 @@ fn main(
     phase_column[j] = row % phase_width;
   }
 
-  var sum: array<vec4f, ROWS>;
+  var sum: array<f32, ROWS * COLUMNS>;
   for (var ky = 0u; ky < kernel_y; ky++) {
     let offset_y = i32(phase_y + params.pad_top) - i32(ky * params.dilation_y);
     for (var kx = 0u; kx < kernel_x; kx++) {
@@ -110,29 +110,30 @@ fn main(
         for (var j = 0u; j < LANE_ROWS; j++) { // unroll
           values[j] = select(vec4f(), output_gradient[at[j] + channel], inside[j]);
         }
-        let weights = transpose(mat4x4f(
-          weight[weight_at],
-          weight[weight_at + depth_quads],
-          weight[weight_at + 2u * depth_quads],
-          weight[weight_at + 3u * depth_quads],
-        ));
+        var weights: array<vec4f, COLUMNS>;
+        for (var c = 0u; c < COLUMNS; c++) { // unroll
+          weights[c] = weight[weight_at + c * depth_quads];
+        }
         weight_at++;
         for (var row = 0u; row < ROWS; row++) { // unroll
           for (var i = 0u; i < 4u; i++) { // unroll
-            sum[row] += subgroupShuffle(values[row / SUBGROUP][i], row % SUBGROUP) * weights[i];
+            let value = subgroupShuffle(values[row / SUBGROUP][i], row % SUBGROUP);
+            for (var c = 0u; c < COLUMNS; c++) { // unroll
+              sum[row * COLUMNS + c] += value * weights[c][i];
+            }
           }
         }
       }
     }
   }
 
-  if (quad >= column_quads) {
+  if (column0 >= columns) {
     return;
   }
   // A copy with a running index: written out, the stores would double the time that a driver takes to compile.
-  var tile: array<vec4f, ROWS>;
-  for (var row = 0u; row < ROWS; row++) { // unroll
-    tile[row] = sum[row];
+  var tile: array<f32, ROWS * COLUMNS>;
+  for (var i = 0u; i < ROWS * COLUMNS; i++) { // unroll
+    tile[i] = sum[i];
   }
   let row_end = min(row0 + ROWS, rows);
   for (var row = row0; row < row_end; row++) {
@@ -140,6 +141,8 @@ fn main(
     let y = phase_y + line % phase_height * stride_y;
     let x = phase_x + row % phase_width * stride_x;
     let pixel = (line / phase_height * params.height + y) * params.width + x;
-    input_gradient[pixel * column_quads + quad] = tile[row - row0];
+    for (var c = 0u; c < COLUMNS; c++) { // unroll
+      input_gradient[pixel * columns + column0 + c] = tile[(row - row0) * COLUMNS + c];
+    }
   }
 }

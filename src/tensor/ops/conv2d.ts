@@ -241,11 +241,14 @@ function launchBackwardInput(tape: Tape, geometry: Geometry, outputGradient: Ten
   const flops = flopsOf(geometry);
   const kernel = outerProduct(tape.gpu);
   if (kernel && geometry.groups === 1 && channels % 4 === 0 && columns % 4 === 0) {
-    const row_tiles = Math.ceil((batch * Math.ceil(height / stride_y) * Math.ceil(width / stride_x)) / kernel.rows);
-    const groups = stride_y * stride_x * row_tiles * Math.ceil(channels / kernel.columns);
+    // Where four channels a lane would leave half of the lanes idle: two, of twice as many pixels.
+    const COLUMNS = 2 * channels <= kernel.columns ? 2 : 4;
+    const ROWS = kernel.rows * (4 / COLUMNS);
+    const row_tiles = Math.ceil((batch * Math.ceil(height / stride_y) * Math.ceil(width / stride_x)) / ROWS);
+    const groups = stride_y * stride_x * row_tiles * Math.ceil(channels / (COLUMNS * kernel.subgroup));
     const { channels: _, ...sizes } = geometry;
     tape.launch('conv2d_backward_input', {
-      constants: { SUBGROUP: kernel.subgroup, ROWS: kernel.rows },
+      constants: { SUBGROUP: kernel.subgroup, ROWS, COLUMNS },
       params: { ...sizes, columns: channels, depth: columns, row_tiles, groups },
       ...{ tensors, groups, flops },
     });
