@@ -9,6 +9,10 @@ export function disguise(
   { isFallback = gpu.adapter.isFallback, groups = gpu.limits.maxComputeWorkgroupsPerDimension } = {},
 ): Gpu {
   const { maxBufferSize, maxStorageBufferBindingSize, minUniformBufferOffsetAlignment } = gpu.limits;
-  const limits = { maxBufferSize, maxStorageBufferBindingSize, minUniformBufferOffsetAlignment, maxComputeWorkgroupsPerDimension: groups };
+  const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = gpu.limits;
+  const limits = {
+    ...{ maxBufferSize, maxStorageBufferBindingSize, minUniformBufferOffsetAlignment },
+    ...{ maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize, maxComputeWorkgroupsPerDimension: groups },
+  };
   return Object.create(gpu, { limits: { value: limits }, adapter: { value: { ...gpu.adapter, isFallback } } }) as Gpu;
 }
