@@ -67,7 +67,7 @@ await runCommand(async (args) => {
     if (!BENCH_MODELS.includes(name))
       throw new UsageError(`no model '${name}'`, `Choose from ${BENCH_MODELS.join(', ')}.`, { field: '--models' });
   }
-  const gpu = await openGpu({ adapter: options.adapter, unsafe: options.unsafe });
+  const gpu = await openGpu({ adapter: options.adapter, unsafe: options.unsafe, tuned: true });
   const limits = await measureLimits(gpu);
   const rows: Row[] = [];
   for (const name of names) {

@@ -56,7 +56,9 @@ suite('kernel families', (test) => {
     // This adapter has no subgroups: the tuning of another machine does not fit, the next in line does.
     assert.is(kernelFor(gpu, 'matmul', LARGE, ALL).family, 'direct');
     assert.is(kernelFor(gpu, 'conv2d_forward', LARGE, ALL).family, 'tiled');
-    const same = adapter(software.adapter, { tuning: { matmul: { family: 'direct' }, [productClass('matmul', LARGE)]: { family: 'outer-product' } } });
+    const same = adapter(software.adapter, {
+      tuning: { matmul: { family: 'direct' }, [productClass('matmul', LARGE)]: { family: 'outer-product' } },
+    });
     assert.is(kernelFor(same, 'matmul', LARGE, ALL).family, 'outer-product');
     assert.is(kernelFor(same, 'matmul', { ...LARGE, depth: 4000 }, ALL).family, 'direct');
   });

@@ -1,9 +1,9 @@
 import { ShapeError } from '../../errors.js';
-import type { Tape } from '../tape.js';
+import type { Tape, Work } from '../tape.js';
 import type { Tensor } from '../tensor.js';
 import { launchColumnSum } from './column-sum.js';
 import { launchElementwise } from './elementwise.js';
-import { type Family, kernelFor, splitsOf } from './families.js';
+import { type Family, kernelFor, productClass, splitsOf } from './families.js';
 
 export interface Conv2dOptions {
   /** [Cout], added to every pixel. */
@@ -184,18 +184,37 @@ function launchForward(tape: Tape, geometry: Geometry, { input, weight, bias, re
   const pixels = batch * output_height * output_width;
   const size = { rows: pixels, columns, depth: depthOf(geometry), count: 1 };
   const thin = channels % 4 !== 0;
+  const work: Work = {
+    name: productClass('conv2d_forward', size),
+    output,
+    again: (other, standIn) => {
+      const optional = (tensor: Tensor | undefined) => tensor && standIn(tensor);
+      const stand = {
+        input: standIn(input),
+        weight: standIn(weight),
+        bias: optional(bias),
+        residual: optional(residual),
+        output: standIn(output),
+      };
+      launchForward(other, geometry, stand, relu);
+    },
+  };
   const kernel = kernelFor(tape.gpu, 'conv2d_forward', size, familiesFor(geometry, columns % 4 === 0, thin));
   if (kernel.family === 'direct') {
     const CHANNELS = directChannels(columns / geometry.groups);
     const groups = Math.ceil((Math.ceil(pixels / DIRECT_PIXELS) * (columns / CHANNELS)) / kernel.threads);
-    tape.launch('conv2d_forward_direct', { constants: { CHANNELS }, params: { ...geometry, ...epilogue }, tensors, groups, flops });
+    tape.launch('conv2d_forward_direct', {
+      constants: { CHANNELS },
+      params: { ...geometry, ...epilogue },
+      ...{ tensors, groups, flops, work },
+    });
     return;
   }
   const groups = Math.ceil(pixels / kernel.rows) * Math.ceil(columns / kernel.columns);
   tape.launch(kernel.family === 'tiled' ? 'conv2d_forward_tiled' : thin ? 'conv2d_forward_thin' : 'conv2d_forward', {
     constants: kernel.constants,
     params: { ...geometry, ...epilogue, groups },
-    ...{ tensors, groups, flops },
+    ...{ tensors, groups, flops, work },
   });
 }
 
@@ -207,6 +226,11 @@ function launchBackwardInput(tape: Tape, geometry: Geometry, outputGradient: Ten
   const phases = stride_y * stride_x;
   const rows = batch * Math.ceil(height / stride_y) * Math.ceil(width / stride_x);
   const size = { rows, columns: channels, depth: Math.ceil((geometry.kernel_y * geometry.kernel_x * columns) / phases), count: phases };
+  const work: Work = {
+    name: productClass('conv2d_backward_input', size),
+    output: inputGradient,
+    again: (other, standIn) => launchBackwardInput(other, geometry, standIn(outputGradient), standIn(weight), standIn(inputGradient)),
+  };
   const kernel = kernelFor(tape.gpu, 'conv2d_backward_input', size, familiesFor(geometry, channels % 4 === 0 && columns % 4 === 0));
   if (kernel.family === 'direct') {
     const CHANNELS = directChannels(channels);
@@ -216,7 +240,7 @@ function launchBackwardInput(tape: Tape, geometry: Geometry, outputGradient: Ten
       constants: { CHANNELS },
       params: { ...sizes, depth: columns / geometry.groups },
       groups: Math.ceil((Math.ceil((batch * height * width) / DIRECT_PIXELS) * (inputChannels / CHANNELS)) / kernel.threads),
-      ...{ tensors, flops },
+      ...{ tensors, flops, work },
     });
     return;
   }
@@ -226,7 +250,7 @@ function launchBackwardInput(tape: Tape, geometry: Geometry, outputGradient: Ten
   tape.launch(kernel.family === 'tiled' ? 'conv2d_backward_input_tiled' : 'conv2d_backward_input', {
     constants: kernel.constants,
     params: { ...sizes, columns: channels, depth: columns, row_tiles, groups },
-    ...{ tensors, groups, flops },
+    ...{ tensors, groups, flops, work },
   });
 }
 
@@ -238,6 +262,11 @@ function launchBackwardWeight(tape: Tape, geometry: Geometry, input: Tensor, out
   const partialsFor = (splits: number) => (splits > 1 ? tape.tensor('conv2d.partials', [splits, ...weightGradient.shape]) : weightGradient);
   let partials: Tensor;
   const size = { rows: channels, columns, depth: pixels, count: taps * Math.max(1, Math.floor(pixels / SHORTEST_SPLIT)) };
+  const work: Work = {
+    name: productClass('conv2d_backward_weight', size),
+    output: weightGradient,
+    again: (other, standIn) => launchBackwardWeight(other, geometry, standIn(input), standIn(outputGradient), standIn(weightGradient)),
+  };
   const kernel = kernelFor(tape.gpu, 'conv2d_backward_weight', size, familiesFor(geometry, channels % 4 === 0 && columns % 4 === 0));
   if (kernel.family === 'direct') {
     const CHANNELS = directChannels(columns / geometry.groups);
@@ -252,7 +281,7 @@ function launchBackwardWeight(tape: Tape, geometry: Geometry, input: Tensor, out
       params: { ...sizes, pixels, pixels_per_split: pixelsPerSplit },
       tensors: { input, output_gradient: outputGradient, partials },
       groups: Math.ceil((threads * splits) / kernel.threads),
-      flops,
+      ...{ flops, work },
     });
   } else {
     // Here the rows are channels, not pixels.
@@ -266,7 +295,7 @@ function launchBackwardWeight(tape: Tape, geometry: Geometry, input: Tensor, out
       constants: tiled ? kernel.constants : { ...kernel.constants, ROWS: rows },
       params: { ...geometry, splits, groups },
       tensors: { input, output_gradient: outputGradient, partials },
-      ...{ groups, flops },
+      ...{ groups, flops, work },
     });
   }
   if (partials !== weightGradient) launchColumnSum(tape, partials, weightGradient.size, weightGradient);

@@ -10,15 +10,11 @@ export type Product = 'matmul' | 'conv2d_forward' | 'conv2d_backward_input' | 'c
 export type Family = 'outer-product' | 'tiled' | 'direct';
 
 /** Constants of shaders/lib/tile.wgsl. */
-export interface Tile {
-  TILE_M: number;
-  TILE_N: number;
-  TILE_K: number;
-  THREAD_M: number;
-  THREAD_N: number;
-}
+export type Tile = Record<'TILE_M' | 'TILE_N' | 'TILE_K' | 'THREAD_M' | 'THREAD_N', number>;
 
 export type Choice = { family: 'outer-product' } | { family: 'tiled'; tile: Tile } | { family: 'direct' };
+
+export const PRODUCTS: readonly Product[] = ['matmul', 'conv2d_forward', 'conv2d_backward_input', 'conv2d_backward_weight'];
 
 /** A choice as it fits the adapter: the tile's sides, threads of a workgroup, and constants for the shader. */
 export interface Kernel {

@@ -1,8 +1,8 @@
 import { ShapeError } from '../../errors.js';
-import type { Tape } from '../tape.js';
+import type { Tape, Work } from '../tape.js';
 import { sizeOf, type Tensor } from '../tensor.js';
 import { launchColumnSum } from './column-sum.js';
-import { kernelFor, splitsOf } from './families.js';
+import { kernelFor, productClass, splitsOf } from './families.js';
 
 export interface MatmulOptions {
   /** `a` is [..., K, M]. */
@@ -130,6 +130,14 @@ function launchProduct(tape: Tape, extent: Extent, a: Side, b: Side, output: Ten
     has_bias: bias ? 1 : 0,
   };
   const flops = 2 * batch * rows * columns * depth;
+  const work: Work = {
+    name: productClass('matmul', size),
+    output,
+    again: (other, standIn) => {
+      const side = (given: Side) => ({ ...given, tensor: standIn(given.tensor) });
+      launchProduct(other, extent, side(a), side(b), standIn(output), bias && standIn(bias));
+    },
+  };
   if (kernel.family === 'direct') {
     tape.launch('matmul_direct', {
       params: {
@@ -142,7 +150,7 @@ function launchProduct(tape: Tape, extent: Extent, a: Side, b: Side, output: Ten
       },
       tensors,
       groups: Math.ceil((tiles * splits) / kernel.threads),
-      flops,
+      ...{ flops, work },
     });
   } else {
     const tiled = kernel.family === 'tiled';
@@ -154,7 +162,7 @@ function launchProduct(tape: Tape, extent: Extent, a: Side, b: Side, output: Ten
       params: { ...params, groups: tiles * splits },
       tensors,
       groups: tiles * splits,
-      flops,
+      ...{ flops, work },
     });
   }
   if (splits > 1) launchColumnSum(tape, target, output.size, output);
