@@ -11,6 +11,8 @@
 // and column_sum.wgsl adds the splits. One subgroup computes ROWS × 4·SUBGROUP weights by outer products, as in matmul.wgsl.
 enable subgroups;
 
+// #include "lib/rectangle.wgsl"
+
 const SUBGROUP: u32 = 8u; // lanes of a subgroup, the same for every launch on the adapter
 const ROWS: u32 = 32u; // a multiple of SUBGROUP, and ROWS / 4 a multiple or divisor of it
 
@@ -138,15 +140,4 @@ fn main(
   for (var row = row0; row < row_end; row++) {
     partials[(part * params.channels + row) * column_quads + quad] = tile[row - row0];
   }
-}
-
-// The least output place ≥ 0 whose input place is not negative.
-fn first_inside(shift: i32, stride: u32) -> u32 {
-  return (u32(max(-shift, 0)) + stride - 1u) / stride;
-}
-
-// One more than the greatest output place below `output_size` whose input place is below `size`; 0 where there is none.
-fn end_inside(shift: i32, stride: u32, size: u32, output_size: u32) -> u32 {
-  let room = i32(size) - shift; // output place · stride < room
-  return min((u32(max(room, 0)) + stride - 1u) / stride, output_size);
 }

@@ -3,39 +3,12 @@
 // The same outer products, but taking one channel of one tap at a time: a lane loads single numbers of the input.
 enable subgroups;
 
-// #include "lib/rectify.wgsl"
+// #include "lib/conv2d.wgsl"
 
 const SUBGROUP: u32 = 8u; // lanes of a subgroup, the same for every launch on the adapter
 const ROWS: u32 = 24u; // a multiple of SUBGROUP
 
-struct Params {
-  batch: u32,
-  height: u32,
-  width: u32,
-  channels: u32,
-  output_height: u32,
-  output_width: u32,
-  columns: u32,
-  kernel_y: u32,
-  kernel_x: u32,
-  stride_y: u32,
-  stride_x: u32,
-  pad_top: u32,
-  pad_left: u32,
-  dilation_y: u32,
-  dilation_x: u32,
-  groups: u32, // workgroups with work: row tiles · column tiles
-  has_bias: u32,
-  has_residual: u32,
-  relu: u32,
-}
-
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<f32>;
-@group(0) @binding(2) var<storage, read> weight: array<vec4f>;
-@group(0) @binding(3) var<storage, read> bias: array<vec4f>;
-@group(0) @binding(4) var<storage, read> residual: array<vec4f>;
-@group(0) @binding(5) var<storage, read_write> output: array<vec4f>;
 
 const LANE_ROWS = ROWS / SUBGROUP; // pixels that a lane loads
 
@@ -103,12 +76,7 @@ fn main(
   if (quad >= column_quads) {
     return;
   }
-  let has_residual = params.has_residual != 0u;
-  let relu = params.relu != 0u;
-  var offset = vec4f();
-  if (params.has_bias != 0u) {
-    offset = bias[quad];
-  }
+  let offset = offset_of(quad);
   // A copy with a running index: written out, the stores would double the time that a driver takes to compile.
   var tile: array<vec4f, ROWS>;
   for (var row = 0u; row < ROWS; row++) { // unroll
@@ -116,11 +84,6 @@ fn main(
   }
   let row_end = min(row0 + ROWS, rows);
   for (var row = row0; row < row_end; row++) {
-    let output_at = row * column_quads + quad;
-    var value = tile[row - row0] + offset;
-    if (has_residual) {
-      value += residual[output_at];
-    }
-    output[output_at] = select(value, rectify(value), relu);
+    finish(row * column_quads + quad, tile[row - row0] + offset);
   }
 }

@@ -12,7 +12,7 @@ import { loadTrainedModel } from './run/trained-model.js';
 
 await runCommand(async (args) => {
   const { run, data, split, checkpoint, batch, json, adapter } = parseEvaluateOptions(args);
-  const gpu = await openGpu({ adapter });
+  const gpu = await openGpu({ adapter, tuned: true });
   const model = await loadTrainedModel(gpu, run, checkpoint, batch);
   const line = new ProgressLine();
   const { seed, validationShare, size, channels, faces: count } = model.options;

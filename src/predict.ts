@@ -11,7 +11,7 @@ import { loadTrainedModel } from './run/trained-model.js';
 
 await runCommand(async (args) => {
   const { run, images, checkpoint, json, adapter } = parsePredictOptions(args);
-  const gpu = await openGpu({ adapter });
+  const gpu = await openGpu({ adapter, tuned: true });
   const model = await loadTrainedModel(gpu, run, checkpoint, 1);
   const { size, channels } = model.options;
   const classes = [...model.classes];

@@ -6,7 +6,7 @@ import { normal } from '#src/random.js';
 import { recordUpdate } from '#src/run/learner.js';
 import { softmaxDivergence } from '#src/tensor/ops/index.js';
 import { Program, Readback } from '#src/tensor/program.js';
-import { Tape } from '#src/tensor/tape.js';
+import { type Launch, Tape } from '#src/tensor/tape.js';
 import { CLASSES, COMPARED_MODELS, type ComparedModel, comparedModel, FACE_SIZE, madeUpTargets, uniformNumbers } from './bench-models.js';
 
 export type BenchModel = ComparedModel | ModelName;
@@ -16,11 +16,12 @@ export const BENCH_BATCHES: Record<BenchModel, number> = { m1: 64, m2: 16, m3: 1
 
 /** A training step on one made-up batch, compiled. */
 export interface BenchStep {
-  /** Multiply-adds of convolutions and products, counted twice. */
+  /** Multiply-adds of convolutions and products, counted twice; of what a shorter algorithm computes, not of what it executes. */
   flops: number;
   parameters: number;
   /** Planned memory. */
   bytes: number;
+  launches: readonly Launch[];
   /** Queues one step; its loss arrives with the promise. */
   run(): Promise<number>;
   destroy(): void;
@@ -50,6 +51,7 @@ export async function benchStep(gpu: Gpu, model: BenchModel, batch: number): Pro
     flops: tape.launches.reduce((sum, launch) => sum + launch.flops, 0),
     parameters: parameters.count(),
     bytes: program.memory.peakBytes,
+    launches: program.launches,
     async run() {
       const { biasCorrection1, biasCorrection2 } = stepState(optimizer, step);
       view.setUint32(4, step++, true);

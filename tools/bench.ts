@@ -228,7 +228,7 @@ async function main(args: string[]): Promise<void> {
     process.stderr.write(`${problem}\n`);
     selection.peers = [];
   }
-  const gpu = await openGpu({ adapter: options.adapter, unsafe: options.unsafe });
+  const gpu = await openGpu({ adapter: options.adapter, unsafe: options.unsafe, tuned: true });
   const result = await bench(gpu, selection, options, (what) => process.stderr.write(`${what}\n`));
   const text = `${JSON.stringify(result)}\n`;
   if (options.save) {

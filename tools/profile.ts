@@ -194,7 +194,7 @@ async function main(args: string[]): Promise<void> {
   if (positionals.length > 0)
     throw new UsageError('profile takes options only', 'Leave it out, or write it as an option.', { field: positionals[0] });
   const options = completeOptions(OPTIONS, given);
-  const gpu = await openGpu({ adapter: options.adapter, unsafe: options.unsafe });
+  const gpu = await openGpu({ adapter: options.adapter, unsafe: options.unsafe, tuned: true });
   const profile = await (options.shader ? profileShader(gpu, options) : profileStep(gpu, options));
   const limits = await measureLimits(gpu);
   if (options.trace) writeTrace(options.trace, `${profile.title} on ${gpu.adapter.description}`, spansOf(profile.launches));

@@ -1,10 +1,11 @@
 /** Opens a device through Dawn's Node binding: the only file of this room that needs Node. */
 import { readFileSync } from 'node:fs';
-import { tmpdir, totalmem } from 'node:os';
+import { homedir, tmpdir, totalmem } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { create, globals } from 'webgpu';
 import { DeviceError } from '../errors.js';
-import { type AdapterSummary, Gpu } from './gpu.js';
+import { type AdapterSummary, Gpu, type Tuning } from './gpu.js';
 import { ShaderLibrary } from './shader.js';
 
 const shaderFolder = fileURLToPath(new URL('../../shaders/', import.meta.url));
@@ -17,10 +18,12 @@ export interface OpenOptions {
   adapter?: string | undefined;
   /** Leave out Dawn's bounds checks: about 8 % faster on a software adapter, undefined behaviour for a defective shader. */
   unsafe?: boolean | undefined;
+  /** Take the kernels that tools/tune found fastest on this adapter, where it has run. Default: no. */
+  tuned?: boolean;
 }
 
 /** @throws DeviceError when no adapter fits, or when only Dawn's null backend answers (it accepts work and returns garbage). */
-export async function openGpu({ adapter: wanted, unsafe = false }: OpenOptions = {}): Promise<Gpu> {
+export async function openGpu({ adapter: wanted, unsafe = false, tuned = false }: OpenOptions = {}): Promise<Gpu> {
   Object.assign(globalThis, globals);
   process.env.XDG_RUNTIME_DIR ??= tmpdir();
   const flags = [`disable-dawn-features=timestamp_quantization`];
@@ -51,9 +54,11 @@ export async function openGpu({ adapter: wanted, unsafe = false }: OpenOptions =
   const device = await adapter.requestDevice({ label: 'moue', requiredFeatures: features, requiredLimits });
   const held = [instance, adapter, device];
   alive.add(held);
+  const known = summary(adapter, features);
   return new Gpu({
     device,
-    adapter: summary(adapter, features),
+    adapter: known,
+    tuning: tuned ? readTuning(tuningPath(known)) : {},
     shaders: new ShaderLibrary((path) => readFileSync(shaderFolder + path, 'utf8')),
     wait: waitPolitely,
     memoryBudgetBytes: isSoftware(adapter) ? 0.7 * totalmem() : Number.POSITIVE_INFINITY,
@@ -91,6 +96,38 @@ function summary(adapter: GPUAdapter, features: GPUFeatureName[]): AdapterSummar
     hasSubgroups: features.includes('subgroups' as GPUFeatureName),
     hasTimestamps: features.includes('timestamp-query'),
   };
+}
+
+/** Where the tuning for an adapter and its driver is kept for this user. */
+export function tuningPath({ vendor, device, description }: AdapterSummary): string {
+  const name = `${vendor} ${device} ${description}`.toLowerCase().replace(/[^a-z0-9]+/g, '-');
+  return join(homedir(), '.cache', 'moue', `tuning-${name}.json`);
+}
+
+/** The tuning in a file; none where there is no file. @throws DeviceError when something else is in it. */
+export function readTuning(path: string): Tuning {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {};
+    throw notTuning(path, error);
+  }
+  try {
+    const tuning = JSON.parse(text) as Tuning;
+    for (const { family, tile = {} } of Object.values(tuning)) {
+      const sound = typeof family === 'string' && Object.values(tile).every((size) => Number.isInteger(size) && size > 0);
+      if (!sound || (family === 'tiled') !== Object.keys(tile).length > 0) throw new TypeError('an entry names no kernel');
+    }
+    return tuning;
+  } catch (error) {
+    throw notTuning(path, error);
+  }
+}
+
+function notTuning(path: string, cause: unknown): DeviceError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new DeviceError(`no tuning can be read: ${why}`, 'Remove the file, and run tools/tune again.', { file: path }, { cause });
 }
 
 const sleeper = new Int32Array(new SharedArrayBuffer(4));

@@ -25,6 +25,9 @@ export interface GpuCounters {
   peakBytes: number;
 }
 
+/** What a tuner found fastest on this adapter: by the name of a kind of work, a family of kernels and sizes for it. The operators read it. */
+export type Tuning = Readonly<Record<string, { readonly family: string; readonly tile?: Readonly<Record<string, number>> }>>;
+
 export interface GpuOptions {
   device: GPUDevice;
   adapter: AdapterSummary;
@@ -33,6 +36,8 @@ export interface GpuOptions {
   wait: <T>(promise: Promise<T>) => Promise<T>;
   /** Buffers beyond this sum are refused: software drivers do not report that memory ran out. */
   memoryBudgetBytes: number;
+  /** Default: none, the operators choose by the kind of adapter. */
+  tuning?: Tuning;
   /** Called once by close(), after the device is destroyed. */
   release?: () => void;
 }
@@ -45,6 +50,7 @@ export class Gpu {
   readonly shaders: ShaderLibrary;
   readonly counters: GpuCounters = { buffers: 0, pipelines: 0, bindGroups: 0, submits: 0, bytes: 0, peakBytes: 0 };
   readonly wait: <T>(promise: Promise<T>) => Promise<T>;
+  readonly tuning: Tuning;
   private readonly memoryBudgetBytes: number;
   private readonly release: (() => void) | undefined;
   private readonly errors: string[] = [];
@@ -59,6 +65,7 @@ export class Gpu {
     this.limits = options.device.limits;
     this.shaders = options.shaders;
     this.wait = options.wait;
+    this.tuning = options.tuning ?? {};
     this.memoryBudgetBytes = options.memoryBudgetBytes;
     this.release = options.release;
     this.device.addEventListener('uncapturederror', (event) => {

@@ -54,7 +54,7 @@ interface Standing {
 export async function train(options: TrainOptions, line: ProgressLine): Promise<TrainingResult> {
   const resumed = options.resume ? RunFolder.open(options.resume) : undefined;
   const checkpoint = resumed && (await loadCheckpoint(resumed.existingCheckpoint('last')));
-  const gpu = await openGpu({ adapter: options.adapter, unsafe: options.unsafe });
+  const gpu = await openGpu({ adapter: options.adapter, unsafe: options.unsafe, tuned: true });
   const dataset = await openDataset(options.data, {
     seed: options.seed,
     validationShare: options.validationShare,

@@ -15,6 +15,17 @@ export interface Launch {
   readonly flops: number;
   /** Bytes of all tensors bound, each counted once: a lower bound of the memory traffic. */
   readonly bytes: number;
+  /** Of the products, whose kernels are chosen and can be tuned. */
+  readonly work: Work | undefined;
+}
+
+/** What a launch contributes to, told so that a tuner can record the same again with other kernels. */
+export interface Work {
+  /** The kind of work, the name under which `gpu.tuning` keeps its kernel. */
+  name: string;
+  output: Tensor;
+  /** Records the same product on another tape, over the tensors that stand for these. */
+  again(tape: Tape, standIn: (tensor: Tensor) => Tensor): void;
 }
 
 export interface LaunchSpec {
@@ -24,6 +35,7 @@ export interface LaunchSpec {
   /** A count of workgroups, spread over x and y where it exceeds 65,535; or the three counts. */
   groups: number | [number, number, number];
   flops?: number;
+  work?: Work;
 }
 
 /** What an operator leaves on the tape so that it can be differentiated. */
@@ -122,6 +134,7 @@ export class Tape {
       groups: typeof spec.groups === 'number' ? spread(spec.groups, this.gpu.limits.maxComputeWorkgroupsPerDimension) : spec.groups,
       flops: spec.flops ?? 0,
       bytes,
+      work: spec.work,
     });
   }
 

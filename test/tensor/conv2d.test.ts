@@ -2,13 +2,14 @@ import { ShapeError } from '#src/errors.js';
 import type { Gpu } from '#src/gpu/gpu.js';
 import { scale } from '#src/tensor/ops/arithmetic.js';
 import { type Conv2dOptions, conv2d } from '#src/tensor/ops/conv2d.js';
+import { CANDIDATES } from '#src/tensor/ops/families.js';
 import { Tape } from '#src/tensor/tape.js';
 import { type Convolution, conv2dGradients, conv2dShape, conv2d as reference } from '../reference/conv2d.js';
 import { columnSums } from '../reference/matmul.js';
 import { assert, gpuSuite, rejects } from '../support/suite.js';
 import { assertClose, checkGradients, randomArray, runOp } from '../support/tensors.js';
 import { disguise } from './disguise.js';
-import { withoutSubgroups, withPlainLoops } from './kernel-family.js';
+import { withKernel, withoutSubgroups, withPlainLoops, withTiles } from './kernel-family.js';
 
 const CONVOLUTIONS: Convolution[] = [
   { shape: [1, 1, 1, 1], weight: [1, 1, 1, 1] },
@@ -120,14 +121,24 @@ gpuSuite('conv2d', (test) => {
     for (const convolution of CONVOLUTIONS) await compareWithReference(withoutSubgroups(gpu), convolution);
   });
 
+  test('the kernels with tiles in workgroup memory agree', async (gpu) => {
+    const tiled = withTiles(gpu);
+    for (const convolution of CONVOLUTIONS) await compareWithReference(tiled, convolution);
+  });
+
+  test('every family and tile agrees', async (gpu) => {
+    for (const choice of CANDIDATES) await compareWithReference(withKernel(gpu, choice), WIDE);
+  });
+
   test('loops left as loops agree', async (gpu) => {
     for (const convolution of [STRIDED, GREY, DEPTHWISE]) await compareWithReference(withPlainLoops(gpu), convolution);
-    await compareWithReference(withPlainLoops(withoutSubgroups(gpu)), SIMPLE);
+    for (const family of [withoutSubgroups(gpu), withTiles(gpu)]) await compareWithReference(withPlainLoops(family), SIMPLE);
   });
 
   test('the splits of a GPU agree', async (gpu) => {
     for (const convolution of [LONG, POINTS, GREY, GROUPED]) {
-      await compareWithReference(disguise(gpu, { isFallback: !gpu.adapter.isFallback }), convolution);
+      const other = disguise(gpu, { isFallback: !gpu.adapter.isFallback });
+      for (const family of [other, withKernel(other, { family: 'outer-product' })]) await compareWithReference(family, convolution);
     }
   });
 
@@ -151,11 +162,12 @@ gpuSuite('conv2d', (test) => {
       operands.outputGradient[operands.outputGradient.length - 1] = Number.POSITIVE_INFINITY;
       await compareWithReference(gpu, convolution, operands);
       await compareWithReference(withoutSubgroups(gpu), convolution, operands);
+      await compareWithReference(withTiles(gpu), convolution, operands);
     }
   });
 
   test('memory that held NaN before', async (gpu) => {
-    for (const [family, convolution] of [gpu, withoutSubgroups(gpu)].flatMap((each) =>
+    for (const [family, convolution] of [gpu, withoutSubgroups(gpu), withTiles(gpu)].flatMap((each) =>
       [GAPS, PADDED, LONG, GROUPED].map((c) => [each, c] as const),
     )) {
       const operands = operandsOf(convolution);
@@ -180,7 +192,7 @@ gpuSuite('conv2d', (test) => {
   });
 
   test('two runs are equal bit by bit, also over two dimensions of dispatch', async (gpu) => {
-    for (const family of [gpu, withoutSubgroups(gpu)]) {
+    for (const family of [gpu, withoutSubgroups(gpu), withTiles(gpu)]) {
       for (const convolution of [WIDE, LONG, GREY, DEPTHWISE]) {
         const operands = operandsOf(convolution);
         const first = await run(family, convolution, operands, true);

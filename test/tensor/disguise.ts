@@ -12,11 +12,11 @@ export function disguise(
     bindingBytes = gpu.limits.maxStorageBufferBindingSize,
   } = {},
 ): Gpu {
-  const { maxBufferSize, minUniformBufferOffsetAlignment } = gpu.limits;
+  const { maxBufferSize, minUniformBufferOffsetAlignment, maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = gpu.limits;
   const limits = {
     ...{ maxBufferSize, maxStorageBufferBindingSize: bindingBytes },
     ...{ minUniformBufferOffsetAlignment, minStorageBufferOffsetAlignment: 256 }, // the strictest that WebGPU allows
-    maxComputeWorkgroupsPerDimension: groups,
+    ...{ maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize, maxComputeWorkgroupsPerDimension: groups },
   };
   return Object.create(gpu, { limits: { value: limits }, adapter: { value: { ...gpu.adapter, isFallback } } }) as Gpu;
 }

@@ -1,12 +1,13 @@
 import { ShapeError } from '#src/errors.js';
 import type { Gpu } from '#src/gpu/gpu.js';
+import { CANDIDATES } from '#src/tensor/ops/families.js';
 import { matmul } from '#src/tensor/ops/matmul.js';
 import { Tape } from '#src/tensor/tape.js';
 import { columnSums, matmulGradients, type Product, matmul as reference } from '../reference/matmul.js';
 import { assert, gpuSuite, rejects } from '../support/suite.js';
 import { assertClose, checkGradients, randomArray, runOp } from '../support/tensors.js';
 import { disguise } from './disguise.js';
-import { withoutSubgroups, withPlainLoops } from './kernel-family.js';
+import { withKernel, withoutSubgroups, withPlainLoops, withTiles } from './kernel-family.js';
 
 /** [batch, rows, depth, columns]: whole tiles of the fast kernel, just beyond them, sums long enough to be split, sizes that no vec4 divides,
  * and sums of 7 terms, whose eighth would be taken from the next matrix. */
@@ -91,16 +92,30 @@ gpuSuite('matmul', (test) => {
     for (const product of [...products.slice(4, 20), ...sharing]) await compareWithReference(withoutSubgroups(gpu), product);
   });
 
+  test('the kernel with tiles in workgroup memory agrees', async (gpu) => {
+    const tiled = withTiles(gpu);
+    for (const product of [...products, ...sharing]) await compareWithReference(tiled, product);
+  });
+
+  test('every family and tile agrees', async (gpu) => {
+    for (const choice of CANDIDATES) {
+      const product = { batch: 1, rows: 132, depth: 36, columns: 136 };
+      await compareWithReference(withKernel(gpu, choice), product);
+    }
+  });
+
   test('loops left as loops agree', async (gpu) => {
     for (const product of products.slice(8, 12)) {
       await compareWithReference(withPlainLoops(gpu), product);
       await compareWithReference(withPlainLoops(withoutSubgroups(gpu)), product);
+      await compareWithReference(withPlainLoops(withTiles(gpu)), product);
     }
   });
 
   test('the splits of a GPU agree', async (gpu) => {
     for (const product of [...products.slice(16, 20), ...products.slice(28, 32)]) {
-      await compareWithReference(disguise(gpu, { isFallback: !gpu.adapter.isFallback }), product);
+      const other = disguise(gpu, { isFallback: !gpu.adapter.isFallback });
+      for (const family of [other, withKernel(other, { family: 'outer-product' })]) await compareWithReference(family, product);
     }
   });
 
@@ -139,14 +154,17 @@ gpuSuite('matmul', (test) => {
       operands.bias[1] = Number.NaN;
       await compareWithReference(gpu, product, operands);
       await compareWithReference(withoutSubgroups(gpu), product, operands);
+      await compareWithReference(withTiles(gpu), product, operands);
     }
   });
 
   test('two runs are equal bit by bit, also over two dimensions of dispatch', async (gpu) => {
-    for (const product of [products[14], products[16], products[31]]) {
-      const first = await run(gpu, product);
-      assert.equal(await run(gpu, product), first);
-      assert.equal(await run(disguise(gpu, { groups: 3 }), product), first);
+    for (const family of [gpu, withTiles(gpu)]) {
+      for (const product of [products[14], products[16], products[31]]) {
+        const first = await run(family, product);
+        assert.equal(await run(family, product), first);
+        assert.equal(await run(disguise(family, { groups: 3 }), product), first);
+      }
     }
   });
 

@@ -1,8 +1,8 @@
 import { ShapeError } from '../../errors.js';
-import type { Tape } from '../tape.js';
+import type { Tape, Work } from '../tape.js';
 import type { Tensor } from '../tensor.js';
 import { launchColumnSum } from './column-sum.js';
-import { outerProduct, splitsOf } from './outer-product.js';
+import { type Family, kernelFor, productClass, splitsOf } from './families.js';
 import { launchPointwise, overImages, sumOverImages } from './parts.js';
 import { launchWinograd, launchWinogradWeightGradient, prefersWinograd, type WinogradGeometry } from './winograd.js';
 
@@ -45,8 +45,7 @@ interface Geometry {
   groups: number;
 }
 
-/** Threads of a workgroup of the direct kernels, and the pixels that each thread computes. */
-const DIRECT_THREADS = 64;
+/** Pixels that a thread of the direct kernels computes. */
 const DIRECT_PIXELS = 4;
 /** Pixels of a weight gradient's sum below which it is not worth dividing. */
 const SHORTEST_SPLIT = 64;
@@ -162,8 +161,13 @@ function sides(padding: NonNullable<Conv2dOptions['padding']>): [number, number,
 
 /** Multiply-adds counted twice, those with padding included: the same for all three directions. */
 function flopsOf(geometry: Geometry): number {
-  const { batch, output_height, output_width, columns, kernel_y, kernel_x, channels } = geometry;
-  return 2 * batch * output_height * output_width * columns * kernel_y * kernel_x * channels;
+  const { batch, output_height, output_width, columns } = geometry;
+  return 2 * batch * output_height * output_width * columns * depthOf(geometry);
+}
+
+/** Terms of one output. */
+function depthOf({ kernel_y, kernel_x, channels }: Geometry): number {
+  return kernel_y * kernel_x * channels;
 }
 
 /** What shaders/winograd_input.wgsl is made for. */
@@ -205,96 +209,120 @@ interface Operands {
 }
 
 function launchForward(tape: Tape, geometry: Geometry, { input, weight, bias, residual, output }: Operands, relu: boolean): void {
-  if (isWinograd(geometry) && prefersWinograd(tape.gpu, geometry)) {
-    launchWinograd(tape, geometry, { input, weight, bias, residual, output }, { relu });
-    return;
-  }
   const { batch, output_height, output_width, columns, channels } = geometry;
   const tensors = { input, weight, bias: bias ?? weight, residual: residual ?? input, output };
   const epilogue = { has_bias: bias ? 1 : 0, has_residual: residual ? 1 : 0, relu: relu ? 1 : 0 };
   const flops = flopsOf(geometry);
   const pixels = batch * output_height * output_width;
-  const kernel = outerProduct(tape.gpu);
-  if (kernel && geometry.groups === 1 && columns % 4 === 0) {
-    const groups = Math.ceil(pixels / kernel.rows) * Math.ceil(columns / kernel.columns);
-    tape.launch(channels % 4 === 0 ? 'conv2d_forward' : 'conv2d_forward_thin', {
-      constants: { SUBGROUP: kernel.subgroup, ROWS: kernel.rows },
-      params: { ...geometry, ...epilogue, groups },
-      ...{ tensors, groups, flops },
+  const size = { rows: pixels, columns, depth: depthOf(geometry), count: 1 };
+  const thin = channels % 4 !== 0;
+  const work: Work = {
+    name: productClass('conv2d_forward', size),
+    output,
+    again: (other, standIn) => {
+      const optional = (tensor: Tensor | undefined) => tensor && standIn(tensor);
+      const stand = {
+        input: standIn(input),
+        weight: standIn(weight),
+        bias: optional(bias),
+        residual: optional(residual),
+        output: standIn(output),
+      };
+      launchForward(other, geometry, stand, relu);
+    },
+  };
+  const kernel = kernelFor(tape.gpu, 'conv2d_forward', size, familiesFor(geometry, columns % 4 === 0, thin));
+  if (kernel.family === 'outer-product' && isWinograd(geometry) && prefersWinograd(tape.gpu, geometry)) {
+    launchWinograd(tape, geometry, { input, weight, bias, residual, output }, { relu });
+    return;
+  }
+  if (kernel.family === 'direct') {
+    const CHANNELS = directChannels(columns / geometry.groups);
+    const groups = Math.ceil((Math.ceil(pixels / DIRECT_PIXELS) * (columns / CHANNELS)) / kernel.threads);
+    tape.launch('conv2d_forward_direct', {
+      constants: { CHANNELS },
+      params: { ...geometry, ...epilogue },
+      ...{ tensors, groups, flops, work },
     });
     return;
   }
-  const CHANNELS = directChannels(columns / geometry.groups);
-  const groups = Math.ceil((Math.ceil(pixels / DIRECT_PIXELS) * (columns / CHANNELS)) / DIRECT_THREADS);
-  tape.launch('conv2d_forward_direct', { constants: { CHANNELS }, params: { ...geometry, ...epilogue }, tensors, groups, flops });
+  const groups = Math.ceil(pixels / kernel.rows) * Math.ceil(columns / kernel.columns);
+  tape.launch(kernel.family === 'tiled' ? 'conv2d_forward_tiled' : thin ? 'conv2d_forward_thin' : 'conv2d_forward', {
+    constants: kernel.constants,
+    params: { ...geometry, ...epilogue, groups },
+    ...{ tensors, groups, flops, work },
+  });
 }
 
 function launchBackwardInput(tape: Tape, geometry: Geometry, outputGradient: Tensor, weight: Tensor, inputGradient: Tensor): void {
+  const { batch, height, width, channels, columns, stride_y, stride_x } = geometry;
+  const tensors = { output_gradient: outputGradient, weight, input_gradient: inputGradient };
+  const flops = flopsOf(geometry);
+  // The pixels that meet the same taps form one product.
+  const phases = stride_y * stride_x;
+  const rows = batch * Math.ceil(height / stride_y) * Math.ceil(width / stride_x);
+  const size = { rows, columns: channels, depth: Math.ceil((geometry.kernel_y * geometry.kernel_x * columns) / phases), count: phases };
+  const work: Work = {
+    name: productClass('conv2d_backward_input', size),
+    output: inputGradient,
+    again: (other, standIn) => launchBackwardInput(other, geometry, standIn(outputGradient), standIn(weight), standIn(inputGradient)),
+  };
+  const kernel = kernelFor(tape.gpu, 'conv2d_backward_input', size, familiesFor(geometry, channels % 4 === 0 && columns % 4 === 0));
+  if (kernel.family === 'direct') {
+    const CHANNELS = directChannels(channels);
+    const inputChannels = channels * geometry.groups;
+    const { columns: _, ...sizes } = geometry;
+    tape.launch('conv2d_backward_input_direct', {
+      constants: { CHANNELS },
+      params: { ...sizes, depth: columns / geometry.groups },
+      groups: Math.ceil((Math.ceil((batch * height * width) / DIRECT_PIXELS) * (inputChannels / CHANNELS)) / kernel.threads),
+      ...{ tensors, flops, work },
+    });
+    return;
+  }
   const turned = turn(geometry);
-  if (isWinograd(geometry) && prefersWinograd(tape.gpu, turned)) {
+  if (kernel.family === 'outer-product' && isWinograd(geometry) && prefersWinograd(tape.gpu, turned)) {
     const tensors = { input: outputGradient, weight, bias: undefined, residual: undefined, output: inputGradient };
     launchWinograd(tape, turned, tensors, { flipped: true });
     return;
   }
-  const { batch, height, width, channels, columns, stride_y, stride_x } = geometry;
-  const tensors = { output_gradient: outputGradient, weight, input_gradient: inputGradient };
-  const flops = flopsOf(geometry);
-  const kernel = outerProduct(tape.gpu);
-  if (kernel && geometry.groups === 1 && channels % 4 === 0 && columns % 4 === 0) {
-    // Where four channels a lane would leave half of the lanes idle: two, of twice as many pixels.
-    const COLUMNS = 2 * channels <= kernel.columns ? 2 : 4;
-    const ROWS = kernel.rows * (4 / COLUMNS);
-    const row_tiles = Math.ceil((batch * Math.ceil(height / stride_y) * Math.ceil(width / stride_x)) / ROWS);
-    const groups = stride_y * stride_x * row_tiles * Math.ceil(channels / (COLUMNS * kernel.subgroup));
-    const { channels: _, ...sizes } = geometry;
-    tape.launch('conv2d_backward_input', {
-      constants: { SUBGROUP: kernel.subgroup, ROWS, COLUMNS },
-      params: { ...sizes, columns: channels, depth: columns, row_tiles, groups },
-      ...{ tensors, groups, flops },
-    });
-    return;
-  }
-  const CHANNELS = directChannels(channels);
-  const inputChannels = channels * geometry.groups;
-  const { columns: _, ...sizes } = geometry;
-  tape.launch('conv2d_backward_input_direct', {
-    constants: { CHANNELS },
-    params: { ...sizes, depth: columns / geometry.groups },
-    groups: Math.ceil((Math.ceil((batch * height * width) / DIRECT_PIXELS) * (inputChannels / CHANNELS)) / DIRECT_THREADS),
-    ...{ tensors, flops },
+  const tiled = kernel.family === 'tiled';
+  // Where four channels a lane would leave half of the lanes idle: two, of twice as many pixels.
+  const narrow = !tiled && 2 * channels <= kernel.columns;
+  const tile = narrow ? { rows: 2 * kernel.rows, columns: kernel.columns / 2 } : kernel;
+  const row_tiles = Math.ceil(rows / tile.rows);
+  const groups = phases * row_tiles * Math.ceil(channels / tile.columns);
+  const { channels: _, ...sizes } = geometry;
+  tape.launch(tiled ? 'conv2d_backward_input_tiled' : 'conv2d_backward_input', {
+    constants: tiled ? kernel.constants : { ...kernel.constants, ROWS: tile.rows, COLUMNS: narrow ? 2 : 4 },
+    params: { ...sizes, columns: channels, depth: columns, row_tiles, groups },
+    ...{ tensors, groups, flops, work },
   });
 }
 
 function launchBackwardWeight(tape: Tape, geometry: Geometry, input: Tensor, outputGradient: Tensor, weightGradient: Tensor): void {
-  if (isWinograd(geometry) && prefersWinograd(tape.gpu, geometry)) {
-    launchWinogradWeightGradient(tape, geometry, { input, outputGradient, weightGradient });
-    return;
-  }
   const { batch, output_height, output_width, columns, kernel_y, kernel_x, channels } = geometry;
   const flops = flopsOf(geometry);
   const pixels = batch * output_height * output_width;
   const taps = kernel_y * kernel_x;
   const partialsFor = (splits: number) => (splits > 1 ? tape.tensor('conv2d.partials', [splits, ...weightGradient.shape]) : weightGradient);
   let partials: Tensor;
-  const kernel = outerProduct(tape.gpu);
-  if (kernel && geometry.groups === 1 && channels % 4 === 0 && columns % 4 === 0) {
-    // Here the rows are channels, not pixels.
-    const ROWS = channels <= 16 && kernel.subgroup <= 16 ? 16 : 32;
-    const tiles = taps * Math.ceil(channels / ROWS) * Math.ceil(columns / kernel.columns);
-    const splits = splitsOf(tape.gpu, tiles, pixels, SHORTEST_SPLIT);
-    partials = partialsFor(splits);
-    const groups = tiles * splits;
-    tape.launch('conv2d_backward_weight', {
-      constants: { SUBGROUP: kernel.subgroup, ROWS },
-      params: { ...geometry, splits, groups },
-      tensors: { input, output_gradient: outputGradient, partials },
-      ...{ groups, flops },
-    });
-  } else {
+  const size = { rows: channels, columns, depth: pixels, count: taps * Math.max(1, Math.floor(pixels / SHORTEST_SPLIT)) };
+  const work: Work = {
+    name: productClass('conv2d_backward_weight', size),
+    output: weightGradient,
+    again: (other, standIn) => launchBackwardWeight(other, geometry, standIn(input), standIn(outputGradient), standIn(weightGradient)),
+  };
+  const kernel = kernelFor(tape.gpu, 'conv2d_backward_weight', size, familiesFor(geometry, channels % 4 === 0 && columns % 4 === 0));
+  if (kernel.family === 'outer-product' && isWinograd(geometry) && prefersWinograd(tape.gpu, geometry)) {
+    launchWinogradWeightGradient(tape, geometry, { input, outputGradient, weightGradient });
+    return;
+  }
+  if (kernel.family === 'direct') {
     const CHANNELS = directChannels(columns / geometry.groups);
     const TAPS = taps === 1 ? 1 : 9;
     const threads = (columns / CHANNELS) * channels * Math.ceil(taps / TAPS);
-    const pixelsPerSplit = Math.ceil(pixels / splitsOf(tape.gpu, threads / DIRECT_THREADS, pixels, SHORTEST_SPLIT));
+    const pixelsPerSplit = Math.ceil(pixels / splitsOf(tape.gpu, threads / kernel.threads, kernel.threads, pixels, SHORTEST_SPLIT));
     const splits = Math.ceil(pixels / pixelsPerSplit);
     partials = partialsFor(splits);
     const { batch: _, ...sizes } = geometry;
@@ -302,9 +330,29 @@ function launchBackwardWeight(tape: Tape, geometry: Geometry, input: Tensor, out
       constants: { CHANNELS, TAPS },
       params: { ...sizes, pixels, pixels_per_split: pixelsPerSplit },
       tensors: { input, output_gradient: outputGradient, partials },
-      groups: Math.ceil((threads * splits) / DIRECT_THREADS),
-      flops,
+      groups: Math.ceil((threads * splits) / kernel.threads),
+      ...{ flops, work },
+    });
+  } else {
+    // Here the rows are channels, not pixels.
+    const tiled = kernel.family === 'tiled';
+    const rows = tiled ? kernel.rows : channels <= 16 && kernel.threads <= 16 ? 16 : 32;
+    const tiles = taps * Math.ceil(channels / rows) * Math.ceil(columns / kernel.columns);
+    const splits = splitsOf(tape.gpu, tiles, kernel.threads, pixels, SHORTEST_SPLIT);
+    partials = partialsFor(splits);
+    const groups = tiles * splits;
+    tape.launch(tiled ? 'conv2d_backward_weight_tiled' : 'conv2d_backward_weight', {
+      constants: tiled ? kernel.constants : { ...kernel.constants, ROWS: rows },
+      params: { ...geometry, splits, groups },
+      tensors: { input, output_gradient: outputGradient, partials },
+      ...{ groups, flops, work },
     });
   }
   if (partials !== weightGradient) launchColumnSum(tape, partials, weightGradient.size, weightGradient);
+}
+
+/** Which kernels take a convolution: those that load vec4 want one group and whole channels, but for the outer products of a thin input. */
+function familiesFor({ groups }: Geometry, whole: boolean, thin = false): Family[] {
+  if (groups > 1 || !whole) return ['direct'];
+  return thin ? ['outer-product', 'direct'] : ['outer-product', 'tiled', 'direct'];
 }

@@ -1,8 +1,8 @@
 import { ShapeError } from '../../errors.js';
-import type { Tape } from '../tape.js';
+import type { Tape, Work } from '../tape.js';
 import { sizeOf, type Tensor } from '../tensor.js';
 import { launchColumnSum } from './column-sum.js';
-import { outerProduct, splitsOf } from './outer-product.js';
+import { kernelFor, productClass, splitsOf } from './families.js';
 
 export interface MatmulOptions {
   /** `a` is [..., K, M]. */
@@ -29,9 +29,6 @@ export interface Extent {
 
 /** Terms of a sum below which it is not worth dividing. */
 const SHORTEST_SPLIT = 128;
-/** Outputs of a thread of matmul_direct.wgsl along each axis, and its threads. */
-const DIRECT_TILE = 4;
-const DIRECT_THREADS = 64;
 
 /**
  * Matrix product [..., M, K] · [..., K, N] → [..., M, N]. The leading axes are equal, or `b` has none: then it is shared by the whole batch.
@@ -46,7 +43,7 @@ export function matmul(tape: Tape, a: Tensor, b: Tensor, { transposeA = false, t
   const sideA = { tensor: a, transposed: transposeA, shared: false };
   const sideB = { tensor: b, transposed: transposeB, shared };
   const output = tape.tensor('matmul', [...leading, rows, columns]);
-  launchProduct(tape, extent, sideA, sideB, output, bias);
+  launchProduct(tape, extent, sideA, sideB, output, { bias });
 
   return tape.record({
     name: 'matmul',
@@ -108,17 +105,26 @@ function matrixOf({ shape }: Tensor, transposed: boolean): [number, number] {
   return transposed ? [columns, rows] : [rows, columns];
 }
 
-/** Launches output = a · b + bias by the fastest kernel that takes the sizes on this adapter. */
-export function launchProduct(tape: Tape, extent: Extent, a: Side, b: Side, output: Tensor, bias?: Tensor): void {
+/**
+ * Launches output = a · b + bias by the fastest kernel that takes the sizes on this adapter.
+ * @param flops where the product stands for something that would take more of them
+ */
+export function launchProduct(
+  tape: Tape,
+  extent: Extent,
+  a: Side,
+  b: Side,
+  output: Tensor,
+  { bias, flops = 2 * extent.batch * extent.rows * extent.columns * extent.depth }: { bias?: Tensor | undefined; flops?: number } = {},
+): void {
   const { batch, rows, depth, columns } = extent;
-  const kernel = outerProduct(tape.gpu);
   // What vec4 loads ask of the axis along which each tensor is contiguous.
   const whole = columns % 4 === 0 && (a.transposed ? rows : depth) % 4 === 0 && (!b.transposed || depth % 4 === 0);
-  const fast = whole && kernel;
-  const tile = fast ? { rows: kernel.rows, columns: kernel.columns } : { rows: DIRECT_TILE, columns: DIRECT_TILE };
-  const tiles = Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns) * batch;
-  const groupsPerSplit = fast ? tiles : tiles / DIRECT_THREADS;
-  const depthPerSplit = Math.ceil(depth / splitsOf(tape.gpu, groupsPerSplit, depth, SHORTEST_SPLIT) / 4) * 4;
+  const size = { rows, columns, depth, count: batch * Math.max(1, Math.floor(depth / SHORTEST_SPLIT)) };
+  const kernel = kernelFor(tape.gpu, 'matmul', size, whole ? ['outer-product', 'tiled', 'direct'] : ['direct']);
+  const tiles = Math.ceil(rows / kernel.rows) * Math.ceil(columns / kernel.columns) * batch;
+  const groupsPerSplit = kernel.family === 'direct' ? tiles / kernel.threads : tiles;
+  const depthPerSplit = Math.ceil(depth / splitsOf(tape.gpu, groupsPerSplit, kernel.threads, depth, SHORTEST_SPLIT) / 4) * 4;
   const splits = Math.ceil(depth / depthPerSplit);
 
   const target = splits > 1 ? tape.tensor('matmul.partials', [splits, output.size]) : output;
@@ -133,16 +139,15 @@ export function launchProduct(tape: Tape, extent: Extent, a: Side, b: Side, outp
     b_batch_stride: b.shared ? 0 : depth * columns,
     has_bias: bias ? 1 : 0,
   };
-  const flops = 2 * batch * rows * columns * depth;
-  if (fast) {
-    tape.launch('matmul', {
-      constants: { SUBGROUP: kernel.subgroup, ROWS: kernel.rows, TRANSPOSE_A: a.transposed, TRANSPOSE_B: b.transposed },
-      params: { ...params, groups: tiles * splits },
-      tensors,
-      groups: tiles * splits,
-      flops,
-    });
-  } else {
+  const work: Work = {
+    name: productClass('matmul', size),
+    output,
+    again: (other, standIn) => {
+      const side = (given: Side) => ({ ...given, tensor: standIn(given.tensor) });
+      launchProduct(other, extent, side(a), side(b), standIn(output), { bias: bias && standIn(bias), flops });
+    },
+  };
+  if (kernel.family === 'direct') {
     tape.launch('matmul_direct', {
       params: {
         ...params,
@@ -153,8 +158,20 @@ export function launchProduct(tape: Tape, extent: Extent, a: Side, b: Side, outp
         b_column_stride: b.transposed ? depth : 1,
       },
       tensors,
-      groups: Math.ceil((tiles * splits) / DIRECT_THREADS),
-      flops,
+      groups: Math.ceil((tiles * splits) / kernel.threads),
+      ...{ flops, work },
+    });
+  } else {
+    const tiled = kernel.family === 'tiled';
+    const sides: Record<string, boolean> = tiled
+      ? { A_ALONG_K: !a.transposed, B_ALONG_K: b.transposed }
+      : { TRANSPOSE_A: a.transposed, TRANSPOSE_B: b.transposed };
+    tape.launch(tiled ? 'matmul_tiled' : 'matmul', {
+      constants: { ...kernel.constants, ...sides },
+      params: { ...params, groups: tiles * splits },
+      tensors,
+      groups: tiles * splits,
+      ...{ flops, work },
     });
   }
   if (splits > 1) launchColumnSum(tape, target, output.size, output);

@@ -2,7 +2,6 @@ import type { Gpu } from '../../gpu/gpu.js';
 import type { Tape } from '../tape.js';
 import type { Tensor } from '../tensor.js';
 import { launchProduct, type Side } from './matmul.js';
-import { outerProduct } from './outer-product.js';
 
 /** A 3×3 convolution with stride 1 from images [batch, height, width, channels] to [batch, output_height, output_width, columns]. */
 export interface WinogradGeometry {
@@ -37,10 +36,10 @@ const WEIGHT_CHUNK_BYTES = 16 * 2 ** 20;
 /** What moving one number in or out of the transformed form costs, in multiply-adds of a product: measured on llvmpipe. */
 const TRANSFER = 40;
 
-/** Whether the detour is the shorter way for the processor. A GPU has multiply-adds to spare, and is short of memory traffic. */
+/** Whether the detour is the shorter way for the processor, where its products are outer products. A GPU has multiply-adds to spare, and is short of memory traffic. */
 export function prefersWinograd(gpu: Gpu, geometry: WinogradGeometry): boolean {
   const { batch, output_height, output_width, channels, columns, pad_top, pad_left } = geometry;
-  if (!gpu.adapter.isFallback || !outerProduct(gpu) || channels % 4 !== 0 || columns % 4 !== 0) return false;
+  if (!gpu.adapter.isFallback || channels % 4 !== 0 || columns % 4 !== 0) return false;
   if (pad_top < 0 || pad_left < 0) return false;
   const perImage = tilesPerImage(geometry);
   const tiles = batch * perImage;
@@ -81,7 +80,7 @@ export function launchWinograd(
     });
     const products = tape.tensor('winograd.products', [POINTS, tiles, columns]);
     const extent = { batch: POINTS, rows: tiles, depth: channels, columns };
-    launchProduct(tape, extent, side(transformed, false), side(weights, flipped), products);
+    launchProduct(tape, extent, side(transformed, false), side(weights, flipped), products, { flops: directFlops(geometry, images) });
     tape.launch('winograd_output', {
       params: {
         ...{ first_image, images, height: output_height, width: output_width, columns, ...grid },
@@ -120,7 +119,7 @@ export function launchWinogradWeightGradient(
     });
     const products = tape.tensor('winograd.products', [POINTS, channels, columns]);
     const extent = { batch: POINTS, rows: channels, depth: tiles, columns };
-    launchProduct(tape, extent, side(inputs, true), side(gradients, false), products);
+    launchProduct(tape, extent, side(inputs, true), side(gradients, false), products, { flops: directFlops(geometry, images) });
     tape.launch('winograd_weight_gradient', {
       params: { size: channels * columns, accumulate: first_image > 0 ? 1 : 0 },
       tensors: { products, weight_gradient: weightGradient },
@@ -131,6 +130,11 @@ export function launchWinogradWeightGradient(
 
 function gridOf({ output_height, output_width }: WinogradGeometry): { tiles_y: number; tiles_x: number } {
   return { tiles_y: Math.ceil(output_height / TILE), tiles_x: Math.ceil(output_width / TILE) };
+}
+
+/** What the direct form takes: the measure in which the two are compared, and all engines. */
+function directFlops({ output_height, output_width, channels, columns }: WinogradGeometry, images: number): number {
+  return 2 * 9 * images * output_height * output_width * channels * columns;
 }
 
 function groupsOf(threads: number): number {

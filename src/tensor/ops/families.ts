@@ -1,0 +1,134 @@
+import type { AdapterSummary, Gpu } from '../../gpu/gpu.js';
+
+/** The operators that have kernels of several families. */
+export type Product = 'matmul' | 'conv2d_forward' | 'conv2d_backward_input' | 'conv2d_backward_weight';
+
+/**
+ * How a product is computed: `outer-product` within one subgroup (shaders/matmul.wgsl), `tiled` through workgroup memory (shaders/lib/tile.wgsl), or
+ * `direct`, a few results a thread, which takes any sizes on any adapter.
+ */
+export type Family = 'outer-product' | 'tiled' | 'direct';
+
+/** Constants of shaders/lib/tile.wgsl. */
+export type Tile = Record<'TILE_M' | 'TILE_N' | 'TILE_K' | 'THREAD_M' | 'THREAD_N', number>;
+
+export type Choice = { family: 'outer-product' } | { family: 'tiled'; tile: Tile } | { family: 'direct' };
+
+export const PRODUCTS: readonly Product[] = ['matmul', 'conv2d_forward', 'conv2d_backward_input', 'conv2d_backward_weight'];
+
+/** A choice as it fits the adapter: the tile's sides, threads of a workgroup, and constants for the shader. */
+export interface Kernel {
+  family: Family;
+  rows: number;
+  columns: number;
+  threads: number;
+  constants: Record<string, number>;
+}
+
+/** Sizes of a product: `count` matrices of [rows, depth] · [depth, columns]; the parts of sums that may be divided count as well. */
+export interface ProductSize {
+  rows: number;
+  columns: number;
+  depth: number;
+  count: number;
+}
+
+type AdapterClass = 'software' | 'nvidia' | 'amd' | 'intel' | 'apple' | 'unknown';
+
+const tile = (TILE_M: number, TILE_N: number, TILE_K: number, THREAD_M: number, THREAD_N: number): Choice => {
+  return { family: 'tiled', tile: { TILE_M, TILE_N, TILE_K, THREAD_M, THREAD_N } };
+};
+
+/** Largest first: the first that suits a product's size is taken, the last where none does. */
+const WIDE_REGISTERS = [
+  tile(128, 128, 16, 8, 8),
+  tile(128, 128, 8, 8, 8),
+  tile(64, 64, 16, 8, 8),
+  tile(128, 32, 16, 8, 4),
+  tile(32, 32, 16, 4, 4),
+];
+const FEW_REGISTERS = [tile(64, 64, 16, 4, 8), tile(128, 32, 16, 8, 4), tile(32, 32, 16, 4, 4)];
+
+/** What an adapter gets that was not tuned. Software adapters compute workgroup memory as slowly as any other, and have no use for it. */
+const DEFAULTS: Record<AdapterClass, Choice[]> = {
+  software: [{ family: 'outer-product' }],
+  nvidia: WIDE_REGISTERS,
+  amd: WIDE_REGISTERS,
+  apple: FEW_REGISTERS,
+  intel: FEW_REGISTERS,
+  unknown: FEW_REGISTERS,
+};
+
+/** What a tuner tries for every product. */
+export const CANDIDATES: readonly Choice[] = [
+  { family: 'direct' },
+  { family: 'outer-product' },
+  ...WIDE_REGISTERS,
+  ...FEW_REGISTERS.filter((choice) => !WIDE_REGISTERS.includes(choice)),
+];
+
+/** Workgroups below which a smaller tile is better than an adapter half idle. */
+const ENOUGH_GROUPS = 256;
+/** Threads that keep an adapter evenly busy, or for a processor, with its few cores, workgroups. */
+const BUSY = { processorGroups: 128, gpuThreads: 131_072 };
+
+export function adapterClass({ isFallback, vendor }: AdapterSummary): AdapterClass {
+  if (isFallback) return 'software';
+  const known = (['nvidia', 'amd', 'intel', 'apple'] as const).find((name) => vendor.toLowerCase() === name);
+  return known ?? 'unknown';
+}
+
+/** Products of one class are tuned as one: sizes within the same power of two, the name under which `gpu.tuning` keeps their kernel. */
+export function productClass(product: Product, { rows, columns, depth, count }: ProductSize): string {
+  const [m, n, k, times] = [rows, columns, depth, count].map((extent) => 2 ** Math.ceil(Math.log2(extent)));
+  return `${product} ${times}x${m}x${n}x${k}`;
+}
+
+/**
+ * The kernel for a product: the tuned one of its class, else the tuned one of all such products, else the adapter's default; of those, the first that
+ * takes the sizes (`families` says which do) and that the adapter can run.
+ */
+export function kernelFor(gpu: Gpu, product: Product, size: ProductSize, families: readonly Family[]): Kernel {
+  const defaults = DEFAULTS[adapterClass(gpu.adapter)];
+  const runnable = (choices: (Choice | undefined)[]) =>
+    choices.flatMap((choice) => (choice && families.includes(choice.family) ? (kernelOf(gpu, choice) ?? []) : []));
+  const tuned = runnable([gpu.tuning[productClass(product, size)], gpu.tuning[product]] as (Choice | undefined)[]);
+  const usual = runnable(defaults);
+  return tuned[0] ?? usual.find((kernel) => suits(kernel, size)) ?? usual.at(-1) ?? DIRECT;
+}
+
+const DIRECT: Kernel = { family: 'direct', rows: 4, columns: 4, threads: 64, constants: {} };
+
+/** Undefined where the adapter cannot run it: subgroups missing or of varying size, too many threads, or too little workgroup memory. */
+function kernelOf(gpu: Gpu, choice: Choice): Kernel | undefined {
+  if (choice.family === 'direct') return DIRECT;
+  if (choice.family === 'outer-product') {
+    const { hasSubgroups, subgroupMinSize: lanes, subgroupMaxSize } = gpu.adapter;
+    if (!hasSubgroups || lanes !== subgroupMaxSize || ![4, 8, 16, 32].includes(lanes)) return undefined;
+    // More rows save loads, and spill registers: 24 is the fastest of 8, 16, 24, 32 and 40 on llvmpipe's 8 lanes.
+    const rows = lanes > 8 ? 32 : 24;
+    return { family: 'outer-product', rows, columns: 4 * lanes, threads: lanes, constants: { SUBGROUP: lanes, ROWS: rows } };
+  }
+  const { TILE_M, TILE_N, TILE_K, THREAD_M, THREAD_N } = choice.tile;
+  const threads = (TILE_M / THREAD_M) * (TILE_N / THREAD_N);
+  const bytes = (TILE_M + TILE_N) * (TILE_K / 4 + 1) * 16;
+  const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = gpu.limits;
+  if (threads > maxComputeInvocationsPerWorkgroup || bytes > maxComputeWorkgroupStorageSize) return undefined;
+  return { family: 'tiled', rows: TILE_M, columns: TILE_N, threads, constants: { ...choice.tile } };
+}
+
+/** Whether no side of the product leaves half of a tile empty, and there are tiles enough for the whole adapter. */
+function suits(kernel: Kernel, { rows, columns, count }: ProductSize): boolean {
+  if (kernel.family !== 'tiled') return true;
+  const groups = Math.ceil(rows / kernel.rows) * Math.ceil(columns / kernel.columns) * count;
+  return rows > kernel.rows / 2 && columns > kernel.columns / 2 && groups >= ENOUGH_GROUPS;
+}
+
+/**
+ * Into how many parts a long sum is divided when `groups` workgroups of so many threads are all that its results make: so that the adapter is busy,
+ * none sums fewer than `shortest` terms for it, and none more than 8192, which keeps the rounding error small.
+ */
+export function splitsOf(gpu: Gpu, groups: number, threads: number, terms: number, shortest: number): number {
+  const busy = gpu.adapter.isFallback ? BUSY.processorGroups : BUSY.gpuThreads / threads;
+  return Math.max(1, Math.min(Math.ceil(busy / groups), Math.floor(terms / shortest)), Math.ceil(terms / 8192));
+}

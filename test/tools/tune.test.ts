@@ -1,0 +1,78 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DeviceError } from '#src/errors.js';
+import { readTuning, tuningPath } from '#src/gpu/dawn.js';
+import type { Gpu } from '#src/gpu/gpu.js';
+import { conv2d } from '#src/tensor/ops/conv2d.js';
+import { type Choice, PRODUCTS } from '#src/tensor/ops/families.js';
+import { matmul } from '#src/tensor/ops/matmul.js';
+import { reshape } from '#src/tensor/ops/reshape.js';
+import { Tape, type Work } from '#src/tensor/tape.js';
+import { merge, type Trial, tuneWork } from '#tools/tune.js';
+import { assert, gpuSuite, rejects, suite } from '../support/suite.js';
+import { withTiles } from '../tensor/kernel-family.js';
+
+const DIRECT: Choice = { family: 'direct' };
+const TILE: Choice = { family: 'tiled', tile: { TILE_M: 16, TILE_N: 32, TILE_K: 8, THREAD_M: 4, THREAD_N: 4 } };
+
+function worksOf(gpu: Gpu): Work[] {
+  const tape = new Tape(gpu);
+  const image = tape.input('image', [2, 5, 6, 8], 'f32', true);
+  const weight = tape.input('weight', [3, 3, 8, 12], 'f32', true);
+  const bias = tape.input('bias', [12]);
+  const features = conv2d(tape, image, weight, { bias, stride: 2, padding: 1, activation: 'relu' });
+  const head = tape.input('head', [12, 4], 'f32', true);
+  const output = matmul(tape, reshape(tape, features, [18, 12]), head);
+  tape.backward(output, tape.input('gradient', output.shape));
+  return tape.launches.flatMap(({ work }) => work ?? []);
+}
+
+gpuSuite('tuning on a device', (test) => {
+  test('every product of a tape is tried with every kernel that takes it', async (gpu) => {
+    // Two kernels for sure on any adapter: where the default is one of the two, it is not tried again.
+    const works = worksOf(withTiles(gpu));
+    assert.equal([...new Set(works.map(({ name }) => name.split(' ')[0]))].toSorted(), PRODUCTS.toSorted());
+    for (const work of works) {
+      const { name, trials, best } = await tuneWork(gpu, work, [DIRECT, TILE, DIRECT], 1);
+      assert.is(name, work.name);
+      const kernels = trials.map(({ kernel }) => kernel);
+      assert.is(new Set(kernels).size, kernels.length);
+      assert.ok(kernels.some((kernel) => kernel.includes('_direct')));
+      assert.ok(kernels.some((kernel) => kernel.includes('_tiled')) || !name.startsWith('conv'), kernels.join());
+      assert.ok(trials.includes(best));
+      assert.ok(trials.every(({ timeMs, error }) => timeMs > 0 && error <= 1e-3));
+    }
+  });
+});
+
+suite('tuning files', (test) => {
+  test('choices are merged into earlier ones, and a default that is the fastest removes one', () => {
+    const trial = (choice: Choice | undefined): Trial => ({ kernel: 'k', choice, timeMs: 1, error: 0 });
+    const earlier = { a: { family: 'direct' }, b: { family: 'direct' }, c: { family: 'direct' } };
+    const results = [
+      { name: 'a', trials: [], best: trial(TILE) },
+      { name: 'b', trials: [], best: trial(undefined) },
+    ];
+    assert.equal(merge(earlier, results), { a: TILE, c: { family: 'direct' } });
+  });
+
+  test('a missing file is no tuning, another content is refused', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tuning-'));
+    const path = join(folder, 'tuning.json');
+    assert.equal(readTuning(path), {});
+    writeFileSync(path, JSON.stringify({ matmul: TILE, 'conv2d_forward 1x2x4x8': DIRECT }));
+    assert.equal(readTuning(path), { matmul: TILE, 'conv2d_forward 1x2x4x8': DIRECT });
+    for (const content of ['{', '{"a": 1}', '{"a": {"family": "tiled"}}', '{"a": {"family": "tiled", "tile": {"TILE_M": 0}}}', '[null]']) {
+      writeFileSync(path, content);
+      await rejects(() => readTuning(path), DeviceError, path, 'tune again');
+    }
+    rmSync(folder, { recursive: true });
+  });
+
+  test('each adapter and driver has a file of its own', () => {
+    const adapter = { vendor: 'nvidia', device: 'NVIDIA H200', description: 'NVIDIA: 550.54', architecture: '' };
+    const rest = { subgroupMinSize: 32, subgroupMaxSize: 32, isFallback: false, hasSubgroups: true, hasTimestamps: true };
+    assert.match(tuningPath({ ...adapter, ...rest }), /\.cache.moue.tuning-nvidia-nvidia-h200-nvidia-550-54\.json$/);
+  });
+});
