@@ -32,24 +32,35 @@ class Layers {
   }
 
   /** A convolution with zeros around the image as TensorFlow's 'SAME' has them: the odd one below and to the right. */
-  convolutionNorm(
-    x: Tensor,
-    channels: number,
-    { kernel = 3, stride = 1, ...finish }: { kernel?: number; stride?: number; activation?: 'none' | 'relu'; residual?: Tensor } = {},
-  ): Tensor {
+  convolution(x: Tensor, channels: number, { kernel = 3, stride = 1 } = {}): Tensor {
     const [, size, , inputs] = x.shape as [number, number, number, number];
     const zeros = Math.max((Math.ceil(size / stride) - 1) * stride + kernel - size, 0);
     const [before, behind] = [zeros >> 1, zeros - (zeros >> 1)];
-    const fan = kernel * kernel * inputs;
-    const weight = this.uniform([kernel, kernel, inputs, channels], Math.sqrt(6 / fan), (drawn) =>
+    const weight = this.uniform([kernel, kernel, inputs, channels], Math.sqrt(6 / (kernel * kernel * inputs)), (drawn) =>
       outputsLast(drawn, kernel * kernel, inputs, channels),
     );
-    const convolved = ops.conv2d(this.tape, x, weight, { stride, padding: [before, behind, before, behind] });
+    return ops.conv2d(this.tape, x, weight, { stride, padding: [before, behind, before, behind] });
+  }
+
+  /** What batch norm of so many channels keeps. */
+  batchNormState(channels: number) {
     const buffer = (part: string, value: number) =>
       this.parameters.buffer(`p${this.declared}.${part}`, [channels], (values) => values.fill(value));
-    const [runningMean, runningVariance] = [buffer('mean', 0), buffer('variance', 1)];
-    const [scale, shift] = [this.filled(channels, 1), this.filled(channels, 0)];
-    return ops.batchNorm(this.tape, convolved, { scale, shift, runningMean, runningVariance }, finish);
+    return {
+      scale: this.filled(channels, 1),
+      shift: this.filled(channels, 0),
+      runningMean: buffer('mean', 0),
+      runningVariance: buffer('variance', 1),
+    };
+  }
+
+  convolutionNorm(
+    x: Tensor,
+    channels: number,
+    { activation = 'relu', ...sizes }: { kernel?: number; stride?: number; activation?: 'none' | 'relu' } = {},
+  ): Tensor {
+    const convolved = this.convolution(x, channels, sizes);
+    return ops.batchNorm(this.tape, convolved, this.batchNormState(channels), { activation });
   }
 
   dense(x: Tensor, outputs: number): Tensor {
@@ -90,7 +101,7 @@ function outputsLast(drawn: Float32Array, taps: number, inputs: number, outputs:
 
 /** Five 3×3 convolutions with batch norm and ReLU, 2×2 max pooling after the second and the fourth, global average pooling, a dense layer. */
 function m1(tape: Tape, layers: Layers, faces: Tensor): Tensor {
-  const layer = (x: Tensor, channels: number) => layers.convolutionNorm(x, channels, { activation: 'relu' });
+  const layer = (x: Tensor, channels: number) => layers.convolutionNorm(x, channels);
   const half = (x: Tensor) => ops.maxPool2d(tape, x, { kernel: 2 });
   const pooled = half(layer(layer(faces, 32), 32));
   const feature = layer(half(layer(layer(pooled, 64), 64)), 128);
@@ -99,14 +110,14 @@ function m1(tape: Tape, layers: Layers, faces: Tensor): Tensor {
 
 /** ResNet-18 (He et al. 2016, table 1) with a 3×3 stem; projections only where the channels change. */
 function m2(tape: Tape, layers: Layers, faces: Tensor): Tensor {
-  let x = layers.convolutionNorm(faces, 64, { activation: 'relu' });
+  let x = layers.convolutionNorm(faces, 64);
   for (const channels of [64, 128, 256, 512]) {
     for (const stride of [channels === 64 ? 1 : 2, 1]) {
-      const input = x;
-      const first = layers.convolutionNorm(input, channels, { stride, activation: 'relu' });
-      const second = layers.convolutionNorm(first, channels);
-      const shortcut = input.shape[3] === channels ? input : layers.convolutionNorm(input, channels, { kernel: 1, stride });
-      x = ops.relu(tape, ops.add(tape, second, shortcut));
+      const second = layers.convolution(layers.convolutionNorm(x, channels, { stride }), channels);
+      const state = layers.batchNormState(channels);
+      const changes = x.shape[3] !== channels;
+      const residual = changes ? layers.convolutionNorm(x, channels, { kernel: 1, stride, activation: 'none' }) : x;
+      x = ops.batchNorm(tape, second, state, { activation: 'relu', residual });
     }
   }
   return layers.dense(ops.globalAveragePool(tape, x), CLASSES);

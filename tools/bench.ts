@@ -105,7 +105,14 @@ function chosen<Name extends string>(field: string, text: string, known: readonl
 function chosenOperators(text: string, quick: boolean): OperatorCase[] {
   if (text === 'none') return [];
   if (text === 'all') return OPERATOR_CASES.filter((operator) => operator.quick || !quick);
-  return OPERATOR_CASES.filter(({ name }) => text.split(',').some((part) => name.includes(part)));
+  const parts = text.split(',');
+  for (const part of parts) {
+    if (OPERATOR_CASES.some(({ name }) => name.includes(part))) continue;
+    throw new UsageError(`no operator has '${part}' in its name`, `Names: ${OPERATOR_CASES.map(({ name }) => name).join('; ')}.`, {
+      field: '--operators',
+    });
+  }
+  return OPERATOR_CASES.filter(({ name }) => parts.some((part) => name.includes(part)));
 }
 
 export interface BenchResult {
