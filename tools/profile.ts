@@ -11,6 +11,7 @@ import { runCommand } from '#src/run/command.js';
 import { Learner } from '#src/run/learner.js';
 import { completeOptions, grouped, type OptionsOf, parseArguments } from '#src/run/option-table.js';
 import { AUGMENTATIONS } from '#src/tensor/ops/augment.js';
+import { tuningFor } from '#src/tensor/ops/families.js';
 import { Program } from '#src/tensor/program.js';
 import { Tape } from '#src/tensor/tape.js';
 import { formatLimits, type Limits, measureLimits, median } from './limits.js';
@@ -120,7 +121,7 @@ export async function profileStep(gpu: Gpu, options: ProfileOptions): Promise<Pr
 export async function profileShader(gpu: Gpu, { shader = '', shape, options, steps }: ProfileOptions): Promise<Profile> {
   if (!shape)
     throw new UsageError('--shader needs the shapes of its operator', 'Give them as --shape 32x24x24x64,3x3x64x64.', { field: '--shape' });
-  const tape = new Tape(gpu, { training: true });
+  const tape = new Tape(Object.create(gpu, { tuning: { value: tuningFor(shader) } }) as Gpu, { training: true });
   const { inputs, gradient } = recordOperator(tape, shader, parseShapes(shape), options ? parseOperatorOptions(options) : {});
   const wanted = tape.launches.filter((launch) => launch.shader.name.startsWith(shader));
   if (wanted.length === 0) {

@@ -26,7 +26,9 @@ export interface GpuCounters {
 }
 
 /** What a tuner found fastest on this adapter: by the name of a kind of work, a family of kernels and sizes for it. The operators read it. */
-export type Tuning = Readonly<Record<string, { readonly family: string; readonly tile?: Readonly<Record<string, number>> }>>;
+export type Tuning = Readonly<
+  Record<string, { readonly family: string; readonly tile?: Readonly<Record<string, number>>; readonly winograd?: boolean }>
+>;
 
 export interface GpuOptions {
   device: GPUDevice;

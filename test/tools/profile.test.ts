@@ -55,6 +55,14 @@ gpuSuite('profile', (test) => {
       launches.map(({ shader }) => shader.split('[')[0]),
       ['softmax_backward'],
     );
+    // Whatever the operator would choose for these sizes by itself.
+    for (const shader of ['conv2d_forward', 'conv2d_forward_direct']) {
+      const named = await profileShader(gpu, { ...OPTIONS, shader, shape: '4x24x24x64,3x3x64x64', options: 'padding=1' });
+      assert.equal(
+        named.launches.map((launch) => launch.shader.split('[')[0]),
+        [shader],
+      );
+    }
     const both = await profileShader(gpu, { ...OPTIONS, shader: 'softmax', shape: '8x8' });
     assert.is(both.launches.length, 2);
   });

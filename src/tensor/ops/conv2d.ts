@@ -232,7 +232,7 @@ function launchForward(tape: Tape, geometry: Geometry, { input, weight, bias, re
     },
   };
   const kernel = kernelFor(tape.gpu, 'conv2d_forward', size, familiesFor(geometry, columns % 4 === 0, thin));
-  if (kernel.family === 'outer-product' && isWinograd(geometry) && prefersWinograd(tape.gpu, geometry)) {
+  if (kernel.winograd && isWinograd(geometry) && prefersWinograd(tape.gpu, geometry)) {
     launchWinograd(tape, geometry, { input, weight, bias, residual, output }, { relu });
     return;
   }
@@ -281,7 +281,7 @@ function launchBackwardInput(tape: Tape, geometry: Geometry, outputGradient: Ten
     return;
   }
   const turned = turn(geometry);
-  if (kernel.family === 'outer-product' && isWinograd(geometry) && prefersWinograd(tape.gpu, turned)) {
+  if (kernel.winograd && isWinograd(geometry) && prefersWinograd(tape.gpu, turned)) {
     const tensors = { input: outputGradient, weight, bias: undefined, residual: undefined, output: inputGradient };
     launchWinograd(tape, turned, tensors, { flipped: true });
     return;
@@ -314,7 +314,7 @@ function launchBackwardWeight(tape: Tape, geometry: Geometry, input: Tensor, out
     again: (other, standIn) => launchBackwardWeight(other, geometry, standIn(input), standIn(outputGradient), standIn(weightGradient)),
   };
   const kernel = kernelFor(tape.gpu, 'conv2d_backward_weight', size, familiesFor(geometry, channels % 4 === 0 && columns % 4 === 0));
-  if (kernel.family === 'outer-product' && isWinograd(geometry) && prefersWinograd(tape.gpu, geometry)) {
+  if (kernel.winograd && isWinograd(geometry) && prefersWinograd(tape.gpu, geometry)) {
     launchWinogradWeightGradient(tape, geometry, { input, outputGradient, weightGradient });
     return;
   }

@@ -12,7 +12,8 @@ export type Family = 'outer-product' | 'tiled' | 'direct';
 /** Constants of shaders/lib/tile.wgsl. */
 export type Tile = Record<'TILE_M' | 'TILE_N' | 'TILE_K' | 'THREAD_M' | 'THREAD_N', number>;
 
-export type Choice = { family: 'outer-product' } | { family: 'tiled'; tile: Tile } | { family: 'direct' };
+/** `winograd: false` keeps an outer product from the detour of winograd.ts where that seems shorter. */
+export type Choice = { family: 'outer-product'; winograd?: boolean } | { family: 'tiled'; tile: Tile } | { family: 'direct' };
 
 export const PRODUCTS: readonly Product[] = ['matmul', 'conv2d_forward', 'conv2d_backward_input', 'conv2d_backward_weight'];
 
@@ -23,6 +24,8 @@ export interface Kernel {
   columns: number;
   threads: number;
   constants: Record<string, number>;
+  /** Whether a convolution may go by winograd.ts instead, where that is shorter. */
+  winograd: boolean;
 }
 
 /** Sizes of a product: `count` matrices of [rows, depth] · [depth, columns]; the parts of sums that may be divided count as well. */
@@ -67,6 +70,15 @@ export const CANDIDATES: readonly Choice[] = [
   ...FEW_REGISTERS.filter((choice) => !WIDE_REGISTERS.includes(choice)),
 ];
 
+/** What makes an operator use the kernel of that name (`conv2d_forward`, `matmul_tiled`, …) wherever it takes the sizes. */
+export function tuningFor(shader: string): Record<string, Choice> {
+  const product = PRODUCTS.find((name) => shader.startsWith(name));
+  if (!product) return {};
+  if (shader.endsWith('_direct')) return { [product]: { family: 'direct' } };
+  if (shader.endsWith('_tiled')) return { [product]: FEW_REGISTERS[0] };
+  return { [product]: { family: 'outer-product', winograd: false } };
+}
+
 /** Workgroups below which a smaller tile is better than an adapter half idle. */
 const ENOUGH_GROUPS = 256;
 /** Threads that keep an adapter evenly busy, or for a processor, with its few cores, workgroups. */
@@ -97,7 +109,7 @@ export function kernelFor(gpu: Gpu, product: Product, size: ProductSize, familie
   return tuned[0] ?? usual.find((kernel) => suits(kernel, size)) ?? usual.at(-1) ?? DIRECT;
 }
 
-const DIRECT: Kernel = { family: 'direct', rows: 4, columns: 4, threads: 64, constants: {} };
+const DIRECT: Kernel = { family: 'direct', rows: 4, columns: 4, threads: 64, constants: {}, winograd: false };
 
 /** Undefined where the adapter cannot run it: subgroups missing or of varying size, too many threads, or too little workgroup memory. */
 function kernelOf(gpu: Gpu, choice: Choice): Kernel | undefined {
@@ -107,14 +119,15 @@ function kernelOf(gpu: Gpu, choice: Choice): Kernel | undefined {
     if (!hasSubgroups || lanes !== subgroupMaxSize || ![4, 8, 16, 32].includes(lanes)) return undefined;
     // More rows save loads, and spill registers: 24 is the fastest of 8, 16, 24, 32 and 40 on llvmpipe's 8 lanes.
     const rows = lanes > 8 ? 32 : 24;
-    return { family: 'outer-product', rows, columns: 4 * lanes, threads: lanes, constants: { SUBGROUP: lanes, ROWS: rows } };
+    const constants = { SUBGROUP: lanes, ROWS: rows };
+    return { family: 'outer-product', rows, columns: 4 * lanes, threads: lanes, constants, winograd: choice.winograd !== false };
   }
   const { TILE_M, TILE_N, TILE_K, THREAD_M, THREAD_N } = choice.tile;
   const threads = (TILE_M / THREAD_M) * (TILE_N / THREAD_N);
   const bytes = (TILE_M + TILE_N) * (TILE_K / 4 + 1) * 16;
   const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = gpu.limits;
   if (threads > maxComputeInvocationsPerWorkgroup || bytes > maxComputeWorkgroupStorageSize) return undefined;
-  return { family: 'tiled', rows: TILE_M, columns: TILE_N, threads, constants: { ...choice.tile } };
+  return { family: 'tiled', rows: TILE_M, columns: TILE_N, threads, constants: { ...choice.tile }, winograd: false };
 }
 
 /** Whether no side of the product leaves half of a tile empty, and there are tiles enough for the whole adapter. */
