@@ -58,30 +58,6 @@ export function permutation(seed: number, epoch: number, count: number): Uint32A
   return order;
 }
 
-/** The numbers of one stream, one after another, for code that draws in sequence. */
-export class Random {
-  private index = 0;
-
-  constructor(
-    readonly seed: number,
-    readonly stream = 0,
-  ) {}
-
-  /** In [low, high). */
-  uniform(low = 0, high = 1): number {
-    return low + (high - low) * uniform(this.seed, this.stream, this.index++);
-  }
-
-  normal(mean = 0, deviation = 1): number {
-    return mean + deviation * normal(this.seed, this.stream, this.index++);
-  }
-
-  /** A whole number in [0, count). */
-  integer(count: number): number {
-    return Math.floor(this.uniform(0, count));
-  }
-}
-
 /** The upper 32 bits of the product of two unsigned words; halves, because a float64 holds 53 bits exactly. */
 function multiplyHigh(a: number, b: number): number {
   const high = a * (b >>> 16);

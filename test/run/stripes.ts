@@ -1,4 +1,4 @@
-import { Random } from '#src/random.js';
+import { normal, uniform } from '#src/random.js';
 
 /** Pictures of one of four kinds, and which: what a learner that works can be seen to learn. */
 export interface Stripes {
@@ -24,18 +24,19 @@ export const DIRECTIONS = NORMALS.length;
  * darker, every pixel has the same distribution whatever the direction: no linear function of the pixels tells the kinds apart.
  */
 export function drawStripes(count: number, seed: number): Stripes {
-  const random = new Random(seed);
+  let drawn = 0;
+  const between = (low: number, high: number) => low + (high - low) * uniform(seed, 0, drawn++);
   const pixels = new Uint8Array(count * SIDE * SIDE);
   const labels = Uint8Array.from({ length: count }, (_, i) => i % DIRECTIONS);
   for (let i = 0; i < count; i++) {
-    const [nx, ny] = NORMALS[labels[i]!]!;
-    const place = random.uniform(-4, 4);
-    const contrast = random.uniform(40, 80) * (random.integer(2) ? 1 : -1);
+    const [nx, ny] = NORMALS[labels[i]];
+    const place = between(-4, 4);
+    const contrast = between(40, 80) * (between(-1, 1) < 0 ? -1 : 1);
     for (let y = 0; y < SIDE; y++) {
       for (let x = 0; x < SIDE; x++) {
         const distance = Math.abs((x - SIDE / 2 + 0.5) * nx + (y - SIDE / 2 + 0.5) * ny - place);
         const stripe = contrast * Math.max(0, 1.5 - distance);
-        pixels[(i * SIDE + y) * SIDE + x] = Math.max(0, Math.min(255, Math.round(128 + stripe + random.normal(0, 20))));
+        pixels[(i * SIDE + y) * SIDE + x] = Math.max(0, Math.min(255, Math.round(128 + stripe + 20 * normal(seed, 0, drawn++))));
       }
     }
   }
