@@ -11,8 +11,23 @@ import { CLASSES, COMPARED_MODELS, type ComparedModel, comparedModel, FACE_SIZE,
 
 export type BenchModel = ComparedModel | ModelName;
 export const BENCH_MODELS: BenchModel[] = [...COMPARED_MODELS, ...(Object.keys(models) as ModelName[])];
-/** Faces of a step. */
-export const BENCH_BATCHES: Record<BenchModel, number> = { m1: 64, m2: 16, m3: 16, small: 64, vgg13: 32, resnet18: 32 };
+/** Faces of a step: few on a processor, as many as training takes on a GPU. */
+const BATCHES: Record<'processor' | 'gpu', Record<BenchModel, number>> = {
+  processor: { m1: 64, m2: 16, m3: 16, small: 64, vgg13: 32, resnet18: 32 },
+  gpu: { m1: 256, m2: 128, m3: 128, small: 256, vgg13: 256, resnet18: 256 },
+};
+
+export function usualBatch(model: BenchModel, isFallback: boolean): number {
+  return BATCHES[isFallback ? 'processor' : 'gpu'][model];
+}
+
+/** What --help says of them. */
+export const USUAL_BATCHES = BENCH_MODELS.map((model) => `${model} ${usualBatch(model, true)} (GPU ${usualBatch(model, false)})`).join(
+  ', ',
+);
+
+/** Results of steps that may be under way at once, as in training. */
+export const IN_FLIGHT = 3;
 
 /** A training step on one made-up batch, compiled. */
 export interface BenchStep {
@@ -43,7 +58,7 @@ export async function benchStep(gpu: Gpu, model: BenchModel, batch: number): Pro
   parameters.initialise(gpu, (stream, index) => normal(1, stream, index));
   program.write(faces, uniformNumbers(faces.size, 1, 3));
   program.write(targets, madeUpTargets(batch));
-  const readback = new Readback(gpu, [loss], 3);
+  const readback = new Readback(gpu, [loss], IN_FLIGHT);
   const words = new ArrayBuffer(32);
   const view = new DataView(words);
   let step = 0;
@@ -70,6 +85,7 @@ export async function benchStep(gpu: Gpu, model: BenchModel, batch: number): Pro
   };
 }
 
-function isCompared(model: BenchModel): model is ComparedModel {
+/** Whether the peers on WebGPU have it as well. */
+export function isCompared(model: BenchModel): model is ComparedModel {
   return (COMPARED_MODELS as BenchModel[]).includes(model);
 }
