@@ -6,7 +6,7 @@ import { normal } from '#src/random.js';
 import { recordUpdate } from '#src/run/learner.js';
 import { softmaxDivergence } from '#src/tensor/ops/index.js';
 import { Program, Readback } from '#src/tensor/program.js';
-import { type Launch, Tape } from '#src/tensor/tape.js';
+import { Tape } from '#src/tensor/tape.js';
 import { CLASSES, COMPARED_MODELS, type ComparedModel, comparedModel, FACE_SIZE, madeUpTargets, uniformNumbers } from './bench-models.js';
 
 export type BenchModel = ComparedModel | ModelName;
@@ -36,13 +36,15 @@ export interface BenchStep {
   parameters: number;
   /** Planned memory. */
   bytes: number;
-  launches: readonly Launch[];
   /** Queues one step; its loss arrives with the promise. */
   run(): Promise<number>;
   destroy(): void;
 }
 
-export async function benchStep(gpu: Gpu, model: BenchModel, batch: number): Promise<BenchStep> {
+const OPTIMIZER: OptimizerOptions = { ...OPTIMIZER_DEFAULTS.adamw, epsilon: 1e-7, weightDecay: 0 };
+
+/** Records a training step; nothing is allocated. */
+export function recordBenchStep(gpu: Gpu, model: BenchModel, batch: number) {
   const tape = new Tape(gpu, { training: true });
   const parameters = Parameters.create();
   const faces = tape.input('faces', [batch, FACE_SIZE, FACE_SIZE, 1]);
@@ -52,8 +54,12 @@ export async function benchStep(gpu: Gpu, model: BenchModel, batch: number): Pro
     : models[model]({ tape, parameters, path: '' }, faces, { classes: CLASSES, width: 1, dropout: model === 'vgg13' ? 0.5 : 0 });
   const { loss } = softmaxDivergence(tape, logits, targets, { kind: 'cross-entropy' });
   tape.backward(loss);
-  const optimizer: OptimizerOptions = { ...OPTIMIZER_DEFAULTS.adamw, epsilon: 1e-7, weightDecay: 0 };
-  const { state } = recordUpdate(tape, parameters, optimizer, false);
+  const { state } = recordUpdate(tape, parameters, OPTIMIZER, false);
+  return { tape, parameters, faces, targets, loss, state };
+}
+
+export async function benchStep(gpu: Gpu, model: BenchModel, batch: number): Promise<BenchStep> {
+  const { tape, parameters, faces, targets, loss, state } = recordBenchStep(gpu, model, batch);
   const program = await Program.compile(gpu, tape, { keep: [loss] });
   parameters.initialise(gpu, (stream, index) => normal(1, stream, index));
   program.write(faces, uniformNumbers(faces.size, 1, 3));
@@ -66,9 +72,8 @@ export async function benchStep(gpu: Gpu, model: BenchModel, batch: number): Pro
     flops: tape.launches.reduce((sum, launch) => sum + launch.flops, 0),
     parameters: parameters.count(),
     bytes: program.memory.peakBytes,
-    launches: program.launches,
     async run() {
-      const { biasCorrection1, biasCorrection2 } = stepState(optimizer, step);
+      const { biasCorrection1, biasCorrection2 } = stepState(OPTIMIZER, step);
       view.setUint32(4, step++, true);
       view.setFloat32(8, 1e-3, true);
       view.setFloat32(16, biasCorrection1, true);
