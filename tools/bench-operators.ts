@@ -1,10 +1,10 @@
 /** The operators in which the time of training goes, each as a program of its own launches. */
 import type { Gpu } from '#src/gpu/gpu.js';
 import { recordOptimizer } from '#src/optim/optimizer.js';
-import { uniform } from '#src/random.js';
 import { AUGMENTATIONS, gatherFaces } from '#src/tensor/ops/augment.js';
 import { Program } from '#src/tensor/program.js';
 import { Tape } from '#src/tensor/tape.js';
+import { uniformNumbers } from './bench-models.js';
 import { type OperatorOptions, parseShapes, recordOperator } from './operators.js';
 
 /** What a peer is asked to time: tools/peers/serve.mjs. */
@@ -20,8 +20,8 @@ type Pass = 'forward' | 'backward' | 'both';
 
 export interface OperatorCase {
   name: string;
-  /** Part of the short run of every day. */
-  quick: boolean;
+  /** `quick` is part of the short run of every day; `large` fills a GPU, and takes a processor long. */
+  size: 'quick' | 'usual' | 'large';
   record(tape: Tape): void;
   /** Absent where no peer has the like. */
   peer?: PeerOperator;
@@ -32,6 +32,8 @@ export interface OperatorRun {
   flops: number;
   /** Bytes of the bound tensors, summed over the launches: a lower bound of the traffic. */
   bytes: number;
+  /** Runs the operator so many times. */
+  repeats: number;
   run(): void;
   destroy(): void;
 }
@@ -40,12 +42,17 @@ function operator(
   name: string,
   op: string,
   shapes: string,
-  { pass = 'forward', wrt, options = {}, quick = false }: { pass?: Pass; wrt?: number; options?: OperatorOptions; quick?: boolean } = {},
+  {
+    pass = 'forward',
+    wrt,
+    options = {},
+    size = 'usual',
+  }: Partial<Pick<OperatorCase, 'size'> & Pick<PeerOperator, 'pass' | 'options' | 'wrt'>> = {},
 ): OperatorCase {
   const parsed = parseShapes(shapes);
   return {
     name,
-    quick,
+    size,
     record(tape) {
       const isWanted = (input: number) => pass !== 'forward' && (wrt === undefined || input === wrt);
       const { forwardLaunches } = recordOperator(tape, op, parsed, options, isWanted);
@@ -57,43 +64,43 @@ function operator(
 }
 
 /** A convolution in its three directions. */
-function convolution(name: string, shapes: string, options: OperatorOptions = {}, quick = false): OperatorCase[] {
+function convolution(name: string, shapes: string, options: OperatorOptions = {}, size: OperatorCase['size'] = 'usual'): OperatorCase[] {
   return [
-    operator(`${name}, forward`, 'conv2d', shapes, { options, quick }),
-    operator(`${name}, input gradient`, 'conv2d', shapes, { pass: 'backward', wrt: 0, options, quick }),
-    operator(`${name}, weight gradient`, 'conv2d', shapes, { pass: 'backward', wrt: 1, options, quick }),
+    operator(`${name}, forward`, 'conv2d', shapes, { options, size }),
+    operator(`${name}, input gradient`, 'conv2d', shapes, { pass: 'backward', wrt: 0, options, size }),
+    operator(`${name}, weight gradient`, 'conv2d', shapes, { pass: 'backward', wrt: 1, options, size }),
   ];
 }
 
-function products(size: number, quick: boolean): OperatorCase[] {
-  const shapes = `${size}x${size},${size}x${size}`;
+function products(extent: number, size: OperatorCase['size'], turned: OperatorCase['size'] = size): OperatorCase[] {
+  const shapes = `${extent}x${extent},${extent}x${extent}`;
   return [
-    operator(`product ${size}³`, 'matmul', shapes, { quick }),
-    operator(`product ${size}³, A · Bᵀ`, 'matmul', shapes, { options: { transposeB: 1 } }),
-    operator(`product ${size}³, Aᵀ · B`, 'matmul', shapes, { options: { transposeA: 1 } }),
+    operator(`product ${extent}³`, 'matmul', shapes, { size }),
+    operator(`product ${extent}³, A · Bᵀ`, 'matmul', shapes, { options: { transposeB: 1 }, size: turned }),
+    operator(`product ${extent}³, Aᵀ · B`, 'matmul', shapes, { options: { transposeA: 1 }, size: turned }),
   ];
 }
 
 /** AdamW over flat parameters, with the norm of the gradients as in training. */
-function adamw(size: number, quick: boolean): OperatorCase {
+function adamw(parameters: number, size: OperatorCase['size']): OperatorCase {
   return {
-    name: `AdamW, ${(size / 2 ** 20).toFixed(0)} Mi parameters`,
-    quick,
+    name: `AdamW, ${(parameters / 2 ** 20).toFixed(0)} Mi parameters`,
+    size,
     record(tape) {
-      const flat = (label: string) => tape.input(label, [size]);
+      const flat = (label: string) => tape.input(label, [parameters]);
       const state = ['first', 'second'].map(flat);
-      const groups = tape.input('groups', [size / 64], 'u32');
+      const groups = tape.input('groups', [parameters / 64], 'u32');
       const options = { kind: 'adamw', beta1: 0.9, beta2: 0.999, epsilon: 1e-7, weightDecay: 0 } as const;
       recordOptimizer(tape, { parameters: flat('parameters'), gradients: flat('gradients'), groups, state }, options);
     },
-    peer: { op: 'adamw', shapes: [[size]], options: {}, pass: 'forward' },
+    peer: { op: 'adamw', shapes: [[parameters]], options: {}, pass: 'forward' },
   };
 }
 
 function augmentation(batch: number): OperatorCase {
   return {
     name: `augmentation of ${batch} faces, 48×48`,
-    quick: false,
+    size: 'usual',
     record(tape) {
       const extent = { height: 48, width: 48, channels: 1 };
       const faces = tape.input('faces', [(batch * 48 * 48) / 4], 'u32');
@@ -103,43 +110,67 @@ function augmentation(batch: number): OperatorCase {
   };
 }
 
+/** A command buffer of more would take long to record. */
+const MOST_REPEATS = 1000;
+
 export const OPERATOR_CASES: readonly OperatorCase[] = [
-  ...products(512, true),
-  ...products(1024, false),
+  ...products(512, 'quick', 'usual'),
+  ...products(1024, 'usual'),
+  ...products(4096, 'large'),
   operator('48 products of 65×64·64×65, A · Bᵀ', 'matmul', '48x65x64,48x65x64', { options: { transposeB: 1 } }),
   operator('16 products of 256³', 'matmul', '16x256x256,16x256x256'),
-  ...convolution('convolution 3×3, 32×24×24, 64 to 64', '32x24x24x64,3x3x64x64', {}, true),
+  ...convolution('convolution 3×3, 32×24×24, 64 to 64', '32x24x24x64,3x3x64x64', {}, 'quick'),
+  ...convolution('convolution 3×3, 256×24×24, 64 to 64', '256x24x24x64,3x3x64x64', {}, 'large'),
+  ...convolution('convolution 3×3, 256×12×12, 256 to 256', '256x12x12x256,3x3x256x256', {}, 'large'),
   ...convolution('convolution 1×1, 32×24×24, 64 to 128', '32x24x24x64,1x1x64x128'),
   ...convolution('convolution 3×3 stride 2, 32×24×24, 64 to 128', '32x24x24x64,3x3x64x128', { stride: 2 }),
   ...convolution('convolution 5×5, 32×24×24, 32 to 32', '32x24x24x32,5x5x32x32'),
   ...convolution('depthwise 3×3, 32×24×24, 128', '32x24x24x128,3x3x1x128', { groups: 128 }),
-  operator('batch norm, 32×24×24×64, both ways', 'batch_norm', '32x24x24x64', { pass: 'both', quick: true }),
+  operator('batch norm, 32×24×24×64, both ways', 'batch_norm', '32x24x24x64', { pass: 'both', size: 'quick' }),
+  operator('batch norm, 256×24×24×64, both ways', 'batch_norm', '256x24x24x64', { pass: 'both', size: 'large' }),
   operator('layer norm, 1040×192, both ways', 'layer_norm', '1040x192', { pass: 'both' }),
+  operator('layer norm, 16640×192, both ways', 'layer_norm', '16640x192', { pass: 'both', size: 'large' }),
   operator('softmax, 4096×1024', 'softmax', '4096x1024'),
-  operator('softmax + divergence, 8192×8, both ways', 'softmax_divergence', '8192x8,8192x8', { pass: 'both', wrt: 0, quick: true }),
+  operator('softmax + divergence, 8192×8, both ways', 'softmax_divergence', '8192x8,8192x8', { pass: 'both', wrt: 0, size: 'quick' }),
   operator('attention, 48×65×64, both ways', 'attention', '48x65x64,48x65x64,48x65x64', { pass: 'both' }),
-  adamw(2 ** 20, true),
-  adamw(11 * 2 ** 20, false),
+  operator('attention, 768×65×64, both ways', 'attention', '768x65x64,768x65x64,768x65x64', { pass: 'both', size: 'large' }),
+  adamw(2 ** 20, 'quick'),
+  adamw(11 * 2 ** 20, 'usual'),
   augmentation(256),
 ];
 
-export async function operatorRun(gpu: Gpu, { record }: Pick<OperatorCase, 'record'>): Promise<OperatorRun> {
+/** Compiles an operator, so many times in a row that a run takes `enoughMs`: alone, a kernel on a fast GPU is shorter than its submission. */
+export async function operatorRun(gpu: Gpu, { record }: Pick<OperatorCase, 'record'>, enoughMs = 0): Promise<OperatorRun> {
   const tape = new Tape(gpu, { training: true });
   record(tape);
-  const program = await Program.compile(gpu, tape);
+  const once = [...tape.launches];
+  let program = await Program.compile(gpu, tape);
   for (const [stream, tensor] of tape.inputs.entries()) {
-    const value = (i: number) => uniform(0, stream, i);
     program.write(
       tensor,
-      tensor.dtype === 'u32'
-        ? Uint32Array.from({ length: tensor.size }, (_, i) => i % 256)
-        : Float32Array.from({ length: tensor.size }, (_, i) => 2 * value(i) - 1),
+      tensor.dtype === 'u32' ? Uint32Array.from({ length: tensor.size }, (_, i) => i % 256) : uniformNumbers(tensor.size, 1, stream),
     );
   }
-  const sum = (amount: (launch: Tape['launches'][number]) => number) => tape.launches.reduce((total, launch) => total + amount(launch), 0);
+  let repeats = 1;
+  program.run();
+  await gpu.idle();
+  while (repeats < MOST_REPEATS) {
+    const begun = performance.now();
+    program.run();
+    await gpu.idle();
+    const timeMs = performance.now() - begun;
+    if (timeMs >= enoughMs) break;
+    // By so little at once that a time which was mostly waiting does not lead too far.
+    repeats = Math.min(MOST_REPEATS, Math.ceil(repeats * Math.min(8, (1.2 * enoughMs) / timeMs)));
+    tape.launches.splice(0, Infinity, ...Array.from({ length: repeats }, () => once).flat());
+    program.free();
+    program = await Program.compile(gpu, tape);
+  }
+  const sum = (amount: (launch: Tape['launches'][number]) => number) => once.reduce((total, launch) => total + amount(launch), 0);
   return {
     flops: sum((launch) => launch.flops),
     bytes: sum((launch) => launch.bytes),
+    repeats,
     run: () => void program.run(),
     destroy: () => program.destroy(),
   };

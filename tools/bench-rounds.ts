@@ -7,14 +7,14 @@ export interface Contestant {
   engine: string;
   /** Losses of the steps so far, the first ones first; none for an operator. */
   losses: number[];
-  /** Times of steps in ms; fewer than asked for where `limitMs` is reached, but at least one. */
+  /** So many times of a step in ms, each the mean over as many in a row as fill ENOUGH_MS; fewer where `limitMs` is reached, but at least one. */
   time(steps: number, limitMs: number): Promise<number[]>;
   close(): void;
 }
 
 export interface Timing {
   engine: string;
-  /** One time per step. */
+  /** Times of a step. */
   stepMs: number[];
   losses: number[];
 }
@@ -44,6 +44,8 @@ export function absenceOf(engine: string, error: unknown): Absence {
   return { engine, reason: error instanceof Error ? error.message : String(error) };
 }
 
+/** What is shorter is repeated: a step on a GPU may take less time than to wait for it. */
+export const ENOUGH_MS = 100;
 /** A round of one contestant ends after this time, so that a slow peer does not take the day. */
 const ROUND_MS = 20_000;
 const LOSSES_SHOWN = 4;
@@ -148,7 +150,8 @@ function formatLosses(rows: readonly Row[]): string[] {
   const steps = rows.filter(({ timings }) => timings[0].losses.length > 0);
   if (steps.length === 0) return [];
   const lines = steps.map(({ name, timings: [own, ...peers] }) => {
-    const peerTexts = peers.map(({ engine, losses }) => `${engine} differs by ${(100 * lossDifference(own.losses, losses)).toFixed(3)} %`);
+    const drawn = peers.filter(({ losses }) => losses.length > 0);
+    const peerTexts = drawn.map(({ engine, losses }) => `${engine} differs by ${(100 * lossDifference(own.losses, losses)).toFixed(3)} %`);
     return [`${name}: ${own.losses.map((loss) => loss.toFixed(5)).join(' ')}`, ...peerTexts].join(', ');
   });
   return ['', 'First losses:', ...lines];

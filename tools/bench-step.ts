@@ -6,13 +6,28 @@ import { normal } from '#src/random.js';
 import { recordUpdate } from '#src/run/learner.js';
 import { softmaxDivergence } from '#src/tensor/ops/index.js';
 import { Program, Readback } from '#src/tensor/program.js';
-import { type Launch, Tape } from '#src/tensor/tape.js';
+import { Tape } from '#src/tensor/tape.js';
 import { CLASSES, COMPARED_MODELS, type ComparedModel, comparedModel, FACE_SIZE, madeUpTargets, uniformNumbers } from './bench-models.js';
 
 export type BenchModel = ComparedModel | ModelName;
 export const BENCH_MODELS: BenchModel[] = [...COMPARED_MODELS, ...(Object.keys(models) as ModelName[])];
-/** Faces of a step. */
-export const BENCH_BATCHES: Record<BenchModel, number> = { m1: 64, m2: 16, m3: 16, small: 64, vgg13: 32, resnet18: 32 };
+/** Faces of a step: few on a processor, as many as training takes on a GPU. */
+const BATCHES: Record<'processor' | 'gpu', Record<BenchModel, number>> = {
+  processor: { m1: 64, m2: 16, m3: 16, small: 64, vgg13: 32, resnet18: 32 },
+  gpu: { m1: 256, m2: 128, m3: 128, small: 256, vgg13: 256, resnet18: 256 },
+};
+
+export function usualBatch(model: BenchModel, isFallback: boolean): number {
+  return BATCHES[isFallback ? 'processor' : 'gpu'][model];
+}
+
+/** What --help says of them. */
+export const USUAL_BATCHES = BENCH_MODELS.map((model) => `${model} ${usualBatch(model, true)} (GPU ${usualBatch(model, false)})`).join(
+  ', ',
+);
+
+/** Results of steps that may be under way at once, as in training. */
+export const IN_FLIGHT = 3;
 
 /** A training step on one made-up batch, compiled. */
 export interface BenchStep {
@@ -21,13 +36,15 @@ export interface BenchStep {
   parameters: number;
   /** Planned memory. */
   bytes: number;
-  launches: readonly Launch[];
   /** Queues one step; its loss arrives with the promise. */
   run(): Promise<number>;
   destroy(): void;
 }
 
-export async function benchStep(gpu: Gpu, model: BenchModel, batch: number): Promise<BenchStep> {
+const OPTIMIZER: OptimizerOptions = { ...OPTIMIZER_DEFAULTS.adamw, epsilon: 1e-7, weightDecay: 0 };
+
+/** Records a training step; nothing is allocated. */
+export function recordBenchStep(gpu: Gpu, model: BenchModel, batch: number) {
   const tape = new Tape(gpu, { training: true });
   const parameters = Parameters.create();
   const faces = tape.input('faces', [batch, FACE_SIZE, FACE_SIZE, 1]);
@@ -37,13 +54,17 @@ export async function benchStep(gpu: Gpu, model: BenchModel, batch: number): Pro
     : models[model]({ tape, parameters, path: '' }, faces, { classes: CLASSES, width: 1, dropout: model === 'vgg13' ? 0.5 : 0 });
   const { loss } = softmaxDivergence(tape, logits, targets, { kind: 'cross-entropy' });
   tape.backward(loss);
-  const optimizer: OptimizerOptions = { ...OPTIMIZER_DEFAULTS.adamw, epsilon: 1e-7, weightDecay: 0 };
-  const { state } = recordUpdate(tape, parameters, optimizer, false);
+  const { state } = recordUpdate(tape, parameters, OPTIMIZER, false);
+  return { tape, parameters, faces, targets, loss, state };
+}
+
+export async function benchStep(gpu: Gpu, model: BenchModel, batch: number): Promise<BenchStep> {
+  const { tape, parameters, faces, targets, loss, state } = recordBenchStep(gpu, model, batch);
   const program = await Program.compile(gpu, tape, { keep: [loss] });
   parameters.initialise(gpu, (stream, index) => normal(1, stream, index));
   program.write(faces, uniformNumbers(faces.size, 1, 3));
   program.write(targets, madeUpTargets(batch));
-  const readback = new Readback(gpu, [loss], 3);
+  const readback = new Readback(gpu, [loss], IN_FLIGHT);
   const words = new ArrayBuffer(32);
   const view = new DataView(words);
   let step = 0;
@@ -51,9 +72,8 @@ export async function benchStep(gpu: Gpu, model: BenchModel, batch: number): Pro
     flops: tape.launches.reduce((sum, launch) => sum + launch.flops, 0),
     parameters: parameters.count(),
     bytes: program.memory.peakBytes,
-    launches: program.launches,
     async run() {
-      const { biasCorrection1, biasCorrection2 } = stepState(optimizer, step);
+      const { biasCorrection1, biasCorrection2 } = stepState(OPTIMIZER, step);
       view.setUint32(4, step++, true);
       view.setFloat32(8, 1e-3, true);
       view.setFloat32(16, biasCorrection1, true);
@@ -70,6 +90,7 @@ export async function benchStep(gpu: Gpu, model: BenchModel, batch: number): Pro
   };
 }
 
-function isCompared(model: BenchModel): model is ComparedModel {
+/** Whether the peers on WebGPU have it as well. */
+export function isCompared(model: BenchModel): model is ComparedModel {
   return (COMPARED_MODELS as BenchModel[]).includes(model);
 }

@@ -11,11 +11,10 @@ import { openGpu } from '#src/gpu/dawn.js';
 import type { Gpu } from '#src/gpu/gpu.js';
 import { runCommand } from '#src/run/command.js';
 import { completeOptions, grouped, type OptionsOf, parseArguments } from '#src/run/option-table.js';
-import { COMPARED_MODELS, type ComparedModel } from './bench-models.js';
-import { OPERATOR_CASES, type OperatorCase, operatorRun, type PeerOperator } from './bench-operators.js';
-import { installPeers, PEERS, type PeerName, startPeer } from './bench-peers.js';
-import { absenceOf, type Contestant, formatTable, playRounds, type Row } from './bench-rounds.js';
-import { BENCH_BATCHES, BENCH_MODELS, type BenchModel, benchStep } from './bench-step.js';
+import { OPERATOR_CASES, type OperatorCase, operatorRun } from './bench-operators.js';
+import { isOfTorch, PEERS, type PeerCase, type PeerName, preparePeers, startPeer, usualPeers } from './bench-peers.js';
+import { absenceOf, type Contestant, ENOUGH_MS, formatTable, playRounds, type Row } from './bench-rounds.js';
+import { BENCH_MODELS, type BenchModel, benchStep, IN_FLIGHT, isCompared, USUAL_BATCHES, usualBatch } from './bench-step.js';
 import { formatLimits, type Limits, measureLimits, median } from './limits.js';
 
 const RESULTS = fileURLToPath(new URL('../../tools/results/', import.meta.url));
@@ -32,28 +31,26 @@ const OPTIONS = {
     },
     operators: {
       type: 'string',
-      description: 'Operators whose names have one of these parts, separated by commas, or all, or none',
+      description: 'Operators whose names have one of these parts, separated by commas, or all (large ones on a GPU only), or none',
       default: 'all',
     },
     peers: {
       type: 'string',
-      description: `Other engines beside us, of ${PEERS.join(', ')}, separated by commas, or none; installed on demand into ~/.cache/moue/peers`,
-      default: ({ quick }) => (quick ? 'none' : PEERS.join()),
-      defaultText: 'all; none with --quick',
+      description: `Other engines beside us, of ${PEERS.join(', ')}, separated by commas, or usual, or none; npm's are installed into ~/.cache/moue/peers, PyTorch is used where it is`,
+      default: ({ quick }) => (quick ? 'none' : 'usual'),
+      defaultText: `usual: all on a GPU, ${usualPeers(true).join(' and ')} on a processor; none with --quick`,
     },
     batch: {
       type: 'number',
-      description: 'Faces per step; the peers keep to the default',
-      defaultText: Object.entries(BENCH_BATCHES)
-        .map(([model, batch]) => `${model} ${batch}`)
-        .join(', '),
+      description: 'Faces per step',
+      defaultText: USUAL_BATCHES,
       range: { integer: true, min: 2, max: 8192 },
     },
   }),
   ...grouped('How:', {
     steps: {
       type: 'number',
-      description: `Timed steps per round, after ${WARM_STEPS} that are not; fewer where they take over 20 s`,
+      description: `Times taken per round, each of as many steps as fill ${ENOUGH_MS} ms; fewer where they take over 20 s`,
       default: 5,
       range: { integer: true, min: 1, max: 1000 },
     },
@@ -65,7 +62,8 @@ const OPTIONS = {
       range: { integer: true, min: 1, max: 100 },
     },
     json: { type: 'boolean', description: 'Print one JSON object', default: false },
-    save: { type: 'boolean', description: 'Keep that object as tools/results/ADAPTER.json', default: false },
+    save: { type: 'boolean', description: 'Keep that object as tools/results/ADAPTER.json, or ADAPTER-tuned.json', default: false },
+    tuned: { type: 'boolean', description: 'Take the kernels that tools/tune kept for this adapter; --no-tuned does not', default: true },
     adapter: { type: 'string', description: "Part of the adapter's name, or 'software'", defaultText: 'the fastest found' },
     unsafe: { type: 'boolean', description: "Leave out the driver's bounds checks", default: false },
   }),
@@ -79,21 +77,20 @@ export interface Selection {
   peers: PeerName[];
 }
 
-/** @throws UsageError for a name that is not known. */
-export function selectionOf({
-  models,
-  operators,
-  peers,
-  quick,
-}: Pick<BenchOptions, 'models' | 'operators' | 'peers' | 'quick'>): Selection {
+/** @param isFallback whether the adapter is a processor @throws UsageError for a name that is not known. */
+export function selectionOf(
+  { models, operators, peers, quick }: Pick<BenchOptions, 'models' | 'operators' | 'peers' | 'quick'>,
+  isFallback: boolean,
+): Selection {
   return {
     models: chosen('--models', models, BENCH_MODELS),
-    operators: chosenOperators(operators, quick),
-    peers: chosen('--peers', peers, PEERS),
+    operators: chosenOperators(operators, quick, isFallback),
+    peers: peers === 'usual' ? usualPeers(isFallback) : chosen('--peers', peers, PEERS),
   };
 }
 
-function chosen<Name extends string>(field: string, text: string, known: readonly Name[]): Name[] {
+/** The names in a text. @throws UsageError for one that is not known. */
+export function chosen<Name extends string>(field: string, text: string, known: readonly Name[]): Name[] {
   if (text === 'none') return [];
   return text.split(',').map((name) => {
     const found = known.find((candidate) => candidate === name);
@@ -102,9 +99,9 @@ function chosen<Name extends string>(field: string, text: string, known: readonl
   });
 }
 
-function chosenOperators(text: string, quick: boolean): OperatorCase[] {
+function chosenOperators(text: string, quick: boolean, isFallback: boolean): OperatorCase[] {
   if (text === 'none') return [];
-  if (text === 'all') return OPERATOR_CASES.filter((operator) => operator.quick || !quick);
+  if (text === 'all') return OPERATOR_CASES.filter(({ size }) => size === 'quick' || (!quick && (size === 'usual' || !isFallback)));
   const parts = text.split(',');
   for (const part of parts) {
     if (OPERATOR_CASES.some(({ name }) => name.includes(part))) continue;
@@ -117,6 +114,8 @@ function chosenOperators(text: string, quick: boolean): OperatorCase[] {
 
 export interface BenchResult {
   adapter: Gpu['adapter'];
+  /** Whether kernels were chosen by tools/tune. */
+  tuned: boolean;
   limits: Limits;
   rows: Row[];
 }
@@ -140,34 +139,53 @@ export async function bench(
     say(model);
     rows.push(await benchModel(gpu, model, peers, how));
   }
-  return { adapter: gpu.adapter, limits, rows };
+  return { adapter: gpu.adapter, tuned: isTuned(gpu), limits, rows };
+}
+
+function isTuned({ tuning }: Gpu): boolean {
+  return Object.keys(tuning).length > 0;
 }
 
 async function benchOperator(gpu: Gpu, operator: OperatorCase, peers: PeerName[], how: How): Promise<Row> {
-  const { run, flops, bytes, destroy } = await operatorRun(gpu, operator);
-  const step = async () => {
+  const { run, flops, bytes, repeats, destroy } = await operatorRun(gpu, operator, ENOUGH_MS);
+  const sample = async () => {
     run();
     await gpu.idle();
+    return repeats;
   };
-  const ours = { engine: 'moue', losses: [], time: timerOf(step), close: destroy };
+  const ours = { engine: 'moue', losses: [], time: timerOf(sample), close: destroy };
   const outcome = await compete(gpu, ours, peers, operator.peer!, how);
   return { name: operator.name, ...outcome, gflop: flops / 1e9, gigabytes: bytes / 1e9 };
 }
 
 async function benchModel(gpu: Gpu, model: BenchModel, peers: PeerName[], how: How): Promise<Row> {
-  const batch = how.batch ?? BENCH_BATCHES[model];
+  const batch = how.batch ?? usualBatch(model, gpu.adapter.isFallback);
   const { run, flops, bytes, destroy } = await benchStep(gpu, model, batch);
   const hostMs: number[] = [];
   const losses: number[] = [];
-  const step = async () => {
+  const queue = () => {
     const begun = performance.now();
     const result = run();
     hostMs.push(performance.now() - begun);
-    losses.push(await gpu.wait(result));
+    return result;
   };
-  const ours = { engine: 'moue', losses, time: timerOf(step), close: destroy };
-  const compared = COMPARED_MODELS.find((name) => name === model && batch === BENCH_BATCHES[model]);
-  const outcome = await compete(gpu, ours, compared ? peers : [], { model: compared! }, how);
+  for (let step = 1; step < WARM_STEPS; step++) losses.push(await gpu.wait(queue()));
+  const begun = performance.now();
+  losses.push(await gpu.wait(queue()));
+  const repeats = Math.ceil(Math.max(1, ENOUGH_MS / (performance.now() - begun)));
+  const sample = async () => {
+    const pending: Promise<number>[] = [];
+    for (let step = 0; step < repeats; step++) {
+      if (pending.length === IN_FLIGHT) losses.push(await gpu.wait(pending.shift()!));
+      pending.push(queue());
+    }
+    for (const result of pending) losses.push(await gpu.wait(result));
+    return repeats;
+  };
+  const ours = { engine: 'moue', losses, time: timerOf(sample), close: destroy };
+  // Our own models are told to PyTorch alone.
+  const able = peers.filter((peer) => isCompared(model) || isOfTorch(peer));
+  const outcome = await compete(gpu, ours, able, { model, batch }, how);
   return {
     name: `${model}, a step on ${batch} faces`,
     ...outcome,
@@ -177,15 +195,14 @@ async function benchModel(gpu: Gpu, model: BenchModel, peers: PeerName[], how: H
   };
 }
 
-/** Warms all engines up, one after the other, and plays the rounds; a peer that cannot do the case is absent with its reason. */
+/** Warms the peers up, one after the other, and plays the rounds; one that cannot do the case is absent with its reason. */
 async function compete(
   gpu: Gpu,
   ours: Contestant,
   peers: readonly PeerName[],
-  wanted: PeerOperator | { model: ComparedModel },
+  wanted: PeerCase,
   { rounds, steps, adapter }: How,
 ): Promise<Pick<Row, 'timings' | 'absent'>> {
-  await ours.time(WARM_STEPS, Number.POSITIVE_INFINITY);
   const ready: Contestant[] = [];
   const absent: Row['absent'] = [];
   for (const engine of peers) {
@@ -201,25 +218,27 @@ async function compete(
   return { timings, absent: [...absent, ...failures] };
 }
 
-function timerOf(step: () => Promise<void>): Contestant['time'] {
+/** @param sample runs some steps to their end, and says how many */
+function timerOf(sample: () => Promise<number>): Contestant['time'] {
   return async (count, limitMs) => {
     const times: number[] = [];
     const begun = performance.now();
     while (times.length < count && (times.length === 0 || performance.now() - begun < limitMs)) {
       const start = performance.now();
-      await step();
-      times.push(performance.now() - start);
+      const steps = await sample();
+      times.push((performance.now() - start) / steps);
     }
     return times;
   };
 }
 
-/** 'NVIDIA H100 (PCIe)' → 'nvidia-h100-pcie' */
-export function fileNameOf(adapter: string): string {
-  return adapter
+/** 'NVIDIA H100 (PCIe)' → 'nvidia-h100-pcie'; what was measured with tuned kernels stands beside what was not. */
+export function fileNameOf(adapter: string, tuned: boolean): string {
+  const name = adapter
     .toLowerCase()
     .replace(/[^a-z0-9.]+/g, '-')
     .replace(/^-|-$/g, '');
+  return tuned ? `${name}-tuned` : name;
 }
 
 async function main(args: string[]): Promise<void> {
@@ -229,21 +248,21 @@ async function main(args: string[]): Promise<void> {
   if (positionals.length > 0)
     throw new UsageError('bench takes options only', 'Leave it out, or write it as an option.', { field: positionals[0] });
   const options = completeOptions(OPTIONS, given);
-  const selection = selectionOf(options);
-  const problem = selection.peers.length > 0 ? installPeers() : undefined;
-  if (problem) {
-    process.stderr.write(`${problem}\n`);
-    selection.peers = [];
-  }
-  const gpu = await openGpu({ adapter: options.adapter, unsafe: options.unsafe, tuned: true });
-  const result = await bench(gpu, selection, options, (what) => process.stderr.write(`${what}\n`));
+  const gpu = await openGpu({ adapter: options.adapter, unsafe: options.unsafe, tuned: options.tuned });
+  const selection = selectionOf(options, gpu.adapter.isFallback);
+  const { ready, problems } = preparePeers(selection.peers);
+  for (const problem of problems) process.stderr.write(`${problem}\n`);
+  const result = await bench(gpu, { ...selection, peers: ready }, options, (what) => process.stderr.write(`${what}\n`));
   const text = `${JSON.stringify(result)}\n`;
   if (options.save) {
     mkdirSync(RESULTS, { recursive: true });
-    writeFileSync(join(RESULTS, `${fileNameOf(gpu.adapter.device)}.json`), text);
+    writeFileSync(join(RESULTS, `${fileNameOf(gpu.adapter.device, result.tuned)}.json`), text);
   }
   if (options.json) process.stdout.write(text);
-  else process.stdout.write(`${gpu.adapter.description}\n${formatLimits(result.limits)}\n\n${formatTable(result.rows, result.limits)}`);
+  else
+    process.stdout.write(
+      `${gpu.adapter.description}${result.tuned ? ', tuned kernels' : ''}\n${formatLimits(result.limits)}\n\n${formatTable(result.rows, result.limits)}`,
+    );
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await runCommand(main);

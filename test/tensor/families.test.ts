@@ -1,6 +1,7 @@
+import { DeviceError } from '#src/errors.js';
 import type { AdapterSummary, Gpu, Tuning } from '#src/gpu/gpu.js';
 import { adapterClass, type Family, kernelFor, type ProductSize, productClass, splitsOf } from '#src/tensor/ops/families.js';
-import { assert, suite } from '../support/suite.js';
+import { assert, rejects, suite } from '../support/suite.js';
 
 const ALL: Family[] = ['outer-product', 'tiled', 'direct'];
 const LARGE: ProductSize = { rows: 50_000, columns: 256, depth: 576, count: 1 };
@@ -61,6 +62,23 @@ suite('kernel families', (test) => {
     });
     assert.is(kernelFor(same, 'matmul', LARGE, ALL).family, 'outer-product');
     assert.is(kernelFor(same, 'matmul', { ...LARGE, depth: 4000 }, ALL).family, 'direct');
+  });
+
+  test('tuning that names no kernel is refused', async () => {
+    const tile = { TILE_M: 32, TILE_N: 32, TILE_K: 16, THREAD_M: 4, THREAD_N: 4 };
+    const tunedTo = (choice: object) => () =>
+      kernelFor(adapter({ vendor: 'nvidia' }, { tuning: { matmul: choice } }), 'matmul', LARGE, ALL);
+    assert.is(tunedTo({ family: 'tiled', tile })().rows, 32);
+    for (const choice of [
+      { family: 'magic' },
+      { family: 'tiled' },
+      { family: 'tiled', tile: { TILE_M: 32 } },
+      { family: 'tiled', tile: { ...tile, THREAD_M: 12 } },
+      { family: 'tiled', tile: { ...tile, TILE_K: 6 } },
+      { family: 'tiled', tile: { ...tile, THREAD_N: 2 } },
+    ]) {
+      await rejects(tunedTo(choice), DeviceError, "'matmul'", 'tune again');
+    }
   });
 
   test('sums are divided until the adapter is busy', () => {

@@ -6,7 +6,7 @@ import { UsageError } from '#src/errors.js';
 import { Tape } from '#src/tensor/tape.js';
 import { bench, fileNameOf, selectionOf } from '#tools/bench.js';
 import { OPERATOR_CASES, type PeerOperator } from '#tools/bench-operators.js';
-import { installPeers, startPeer } from '#tools/bench-peers.js';
+import { installPeers, PEERS, preparePeers, startPeer } from '#tools/bench-peers.js';
 import { type Contestant, formatTable, lossDifference, playRounds, type Row, standingOf } from '#tools/bench-rounds.js';
 import { benchStep } from '#tools/bench-step.js';
 import { assert, gpuSuite, rejects, suite } from '../support/suite.js';
@@ -96,23 +96,31 @@ suite('bench, the pure parts', (test) => {
 
   test('what is chosen', async () => {
     const all = { models: 'm1,small', operators: 'all', peers: 'none', quick: false };
-    assert.equal(selectionOf(all), { models: ['m1', 'small'], operators: [...OPERATOR_CASES], peers: [] });
-    const quick = selectionOf({ ...all, quick: true }).operators;
+    assert.equal(selectionOf(all, false), { models: ['m1', 'small'], operators: [...OPERATOR_CASES], peers: [] });
+    const onProcessor = selectionOf(all, true).operators;
+    assert.equal(
+      onProcessor,
+      OPERATOR_CASES.filter(({ size }) => size !== 'large'),
+    );
+    const quick = selectionOf({ ...all, quick: true }, false).operators;
     assert.ok(quick.length > 3 && quick.length < OPERATOR_CASES.length / 2, `${quick.length} operators`);
-    const some = selectionOf({ ...all, operators: 'softmax,AdamW', peers: 'tfjs' });
+    const some = selectionOf({ ...all, operators: 'softmax,AdamW', peers: 'tfjs' }, true);
     assert.equal(
       some.operators.map(({ name }) => name.split(/[ ,]/)[0]),
       ['softmax', 'softmax', 'AdamW', 'AdamW'],
     );
     assert.equal(some.peers, ['tfjs']);
-    await rejects(() => selectionOf({ ...all, models: 'm4' }), UsageError, "'m4'", 'm1, m2, m3');
-    await rejects(() => selectionOf({ ...all, operators: 'magic' }), UsageError, "'magic'");
+    assert.equal(selectionOf({ ...all, operators: '4096³', peers: 'usual' }, true).peers, ['jax-js', 'tfjs']);
+    assert.is(selectionOf({ ...all, operators: '4096³' }, true).operators.length, 3);
+    assert.equal(selectionOf({ ...all, peers: 'usual' }, false).peers, [...PEERS]);
+    await rejects(() => selectionOf({ ...all, models: 'm4' }, true), UsageError, "'m4'", 'm1, m2, m3');
+    await rejects(() => selectionOf({ ...all, operators: 'magic' }, true), UsageError, "'magic'");
     assert.is(new Set(OPERATOR_CASES.map(({ name }) => name)).size, OPERATOR_CASES.length);
   });
 
   test('names of result files', () => {
-    assert.is(fileNameOf('NVIDIA H100 (PCIe)'), 'nvidia-h100-pcie');
-    assert.is(fileNameOf('llvmpipe-llvm-15-0-6-256-bits-'), 'llvmpipe-llvm-15-0-6-256-bits');
+    assert.is(fileNameOf('NVIDIA H100 (PCIe)', false), 'nvidia-h100-pcie');
+    assert.is(fileNameOf('llvmpipe-llvm-15-0-6-256-bits-', true), 'llvmpipe-llvm-15-0-6-256-bits-tuned');
   });
 });
 
@@ -122,10 +130,12 @@ export function prepare({ op, model }) {
   if (op) throw new Error('only models here');
   console.log('a banner');
   let loss = 4;
-  return async () => {
+  const queue = async () => {
     if (loss === 0.5) process.exit(1);
     return (loss /= 2);
   };
+  const finish = () => new Promise((resolve) => setTimeout(resolve, 110)); // long enough not to be repeated
+  return { queue, finish };
 }
 `;
 
@@ -135,7 +145,7 @@ suite('bench, the peers', (test) => {
     try {
       cpSync(fileURLToPath(new URL('../../../tools/peers/', import.meta.url)), folder, { recursive: true });
       writeFileSync(join(folder, 'tfjs.mjs'), FAKE_ENGINE);
-      const peer = await startPeer('tfjs', { model: 'm1' }, undefined, folder);
+      const peer = await startPeer('tfjs', { model: 'm1', batch: 2 }, undefined, folder);
       assert.equal(peer.losses, [2, 1]);
       assert.is((await peer.time(1, 1000)).length, 1);
       assert.equal(peer.losses, [2, 1, 0.5]);
@@ -146,6 +156,16 @@ suite('bench, the peers', (test) => {
     } finally {
       rmSync(folder, { recursive: true });
     }
+  });
+
+  test('PyTorch is left out in a sentence where Python or the package is missing', () => {
+    assert.equal(preparePeers([], 'no-python'), { ready: [], problems: [] });
+    const { ready, problems } = preparePeers(['torch', 'torch-tf32'], 'no-python');
+    assert.equal(ready, []);
+    assert.is(problems.length, 1);
+    assert.match(problems[0]!, /^PyTorch is left out, because no-python cannot import it \(.+\); .*PYTHON may name another/);
+    // An interpreter that runs, and has no such package.
+    assert.match(preparePeers(['torch'], process.execPath).problems[0] ?? '', /cannot import it/);
   });
 
   test('nothing is installed where all packages are there', () => {

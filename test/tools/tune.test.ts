@@ -9,7 +9,7 @@ import { type Choice, PRODUCTS } from '#src/tensor/ops/families.js';
 import { matmul } from '#src/tensor/ops/matmul.js';
 import { reshape } from '#src/tensor/ops/reshape.js';
 import { Tape, type Work } from '#src/tensor/tape.js';
-import { merge, type Trial, tuneWork } from '#tools/tune.js';
+import { isWrong, merge, worksOf as sharesOf, type Trial, tuneWork } from '#tools/tune.js';
 import { assert, gpuSuite, rejects, suite } from '../support/suite.js';
 import { withTiles } from '../tensor/kernel-family.js';
 
@@ -34,7 +34,7 @@ gpuSuite('tuning on a device', (test) => {
     const works = worksOf(withTiles(gpu));
     assert.equal([...new Set(works.map(({ name }) => name.split(' ')[0]))].toSorted(), PRODUCTS.toSorted());
     for (const work of works) {
-      const { name, trials, best } = await tuneWork(gpu, work, [DIRECT, TILE, DIRECT], 1);
+      const { name, trials, best } = await tuneWork(gpu, work, [DIRECT, TILE, DIRECT], { runs: 1 });
       assert.is(name, work.name);
       const kernels = trials.map(({ kernel }) => kernel);
       assert.is(new Set(kernels).size, kernels.length);
@@ -43,6 +43,55 @@ gpuSuite('tuning on a device', (test) => {
       assert.ok(trials.includes(best));
       assert.ok(trials.every(({ timeMs, error }) => timeMs > 0 && error <= 1e-3));
     }
+  });
+
+  test('a kernel that computes something else is no choice', async (gpu) => {
+    const wrong = Object.create(gpu.shaders, {
+      load: {
+        value: (...args: Parameters<Gpu['shaders']['load']>) => {
+          const shader = gpu.shaders.load(...args);
+          if (shader.name !== 'matmul_direct') return shader;
+          const text = shader.text.replace('k_begin + params.depth_per_split', 'k_begin + 1u');
+          assert.is.not(text, shader.text);
+          return { ...shader, text };
+        },
+      },
+    });
+    const faulty = Object.create(gpu, { shaders: { value: wrong } }) as Gpu;
+    const work = worksOf(faulty).find(({ name }) => name.startsWith('matmul'))!;
+    const { trials, best } = await tuneWork(faulty, work, [DIRECT, TILE], { runs: 1 });
+    assert.ok(trials.length > 1);
+    // Where the default is the wrong one, it is all the others that differ from it.
+    for (const [i, trial] of trials.entries()) {
+      const differs = (trial.kernel === 'matmul_direct') !== (trials[0]!.kernel === 'matmul_direct');
+      assert.is(isWrong(trial), i > 0 && differs, trial.kernel);
+    }
+    assert.ok(trials.some(isWrong) && !isWrong(best));
+  });
+
+  test('once the time is over, no kernel is tried but the default', async (gpu) => {
+    const [work] = worksOf(gpu);
+    const { trials, best } = await tuneWork(gpu, work!, [DIRECT, TILE], { runs: 1, isOver: () => true });
+    assert.is(trials.length, 1);
+    assert.is(best, trials[0]);
+  });
+
+  test('the works of several steps are told once, the largest first, and nothing is allocated', async (gpu) => {
+    const { bytes } = gpu.counters;
+    const shares = sharesOf(gpu, [
+      { model: 'small', batch: 8 },
+      { model: 'small', batch: 8 },
+    ]);
+    assert.is(gpu.counters.bytes, bytes);
+    const names = shares.map(({ work }) => work.name);
+    assert.is(new Set(names).size, names.length);
+    const flops = shares.map((share) => share.flops);
+    assert.equal(
+      flops,
+      flops.toSorted((a, b) => b - a),
+    );
+    const once = sharesOf(gpu, [{ model: 'small', batch: 8 }]);
+    assert.is(flops[0], 2 * once[0]!.flops);
   });
 });
 

@@ -1,6 +1,6 @@
 // jax-js: everything that is timed is one jitted function. It counts references: every operation consumes its arguments, `.ref` keeps one.
 import './webgpu.mjs';
-import { BATCHES, CLASSES, faces, firstValues, network, targets, uniform } from './models.mjs';
+import { CLASSES, faces, firstValues, network, targets, uniform } from './models.mjs';
 
 const { blockUntilReady, defaultDevice, grad, init, jit, lax, nn, numpy: np, tree, valueAndGrad } = await import('@jax-js/jax');
 if (!(await init('webgpu')).includes('webgpu')) throw new Error('it finds no WebGPU');
@@ -53,12 +53,12 @@ const adam = (weight, gradient, first, second, correction1, correction2) => {
   return [weight.sub(m.ref.mul(correction1).div(size).mul(1e-3)), m, v];
 };
 
-function trainingStep(model) {
-  const batch = BATCHES[model];
+function trainingStep(wantedModel) {
+  const { batch } = wantedModel;
   const loss = (parameters, images, wanted) => {
     let next = 0;
     return crossEntropy(
-      network(model, engine, () => parameters[next++], images),
+      network(wantedModel, engine, () => parameters[next++], images),
       wanted,
     );
   };
@@ -69,19 +69,21 @@ function trainingStep(model) {
     tree.dispose([correction1, correction2]);
     return [value, ...[0, 1, 2].map((part) => updated.map((tensors) => tensors[part]))];
   });
-  const declared = firstValues(model);
+  const declared = firstValues(wantedModel);
   const zeros = () => declared.map(({ shape }) => np.zeros(shape));
   const images = array(faces(batch), [batch, 1, 48, 48]);
   const wanted = array(targets(batch), [batch, CLASSES]);
   let state = [declared.map(({ shape, values }) => array(values, shape)), zeros(), zeros()];
   let t = 0;
-  return async () => {
-    t++;
-    const corrections = [np.array(1 / (1 - 0.9 ** t)), np.array(1 / (1 - 0.999 ** t))];
-    let value;
-    [value, ...state] = step(...state, images.ref, wanted.ref, ...corrections);
-    await blockUntilReady(state);
-    return value.jsAsync();
+  return {
+    queue() {
+      t++;
+      const corrections = [np.array(1 / (1 - 0.9 ** t)), np.array(1 / (1 - 0.999 ** t))];
+      let value;
+      [value, ...state] = step(...state, images.ref, wanted.ref, ...corrections);
+      return value.jsAsync();
+    },
+    finish: () => blockUntilReady(state),
   };
 }
 
@@ -135,10 +137,14 @@ function operatorRun({ op, shapes, options, pass, wrt }) {
     });
     timed = (inputs) => differentiated(inputs, weights.ref);
   }
-  return async () => {
-    const result = await blockUntilReady(timed(tree.ref(inputs)));
-    tree.dispose(result);
+  let results = [];
+  return {
+    queue: () => void results.push(timed(tree.ref(inputs))),
+    async finish() {
+      tree.dispose(await blockUntilReady(results));
+      results = [];
+    },
   };
 }
 
-export const prepare = (wanted) => (wanted.model ? trainingStep(wanted.model) : operatorRun(wanted));
+export const prepare = (wanted) => (wanted.model ? trainingStep(wanted) : operatorRun(wanted));

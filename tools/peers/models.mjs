@@ -2,7 +2,6 @@
 
 export const CLASSES = 8;
 const FACE_SIZE = 48;
-export const BATCHES = { m1: 64, m2: 16, m3: 16 };
 const FIRST_SEED = 7;
 
 /** Tommy Ettinger's mulberry32. */
@@ -38,11 +37,10 @@ export function targets(batch) {
 }
 
 /**
- * Records `model` in an engine's operators. `parameter(shape, { bound } | { value })` gives the next parameter; convolution weights are
+ * Records a model for so many faces in an engine's operators. `parameter(shape, { bound } | { value })` gives the next parameter; convolution weights are
  * [outputs, inputs, kernel, kernel], dense ones [inputs, outputs]. `engine.twice(x)` gives x for two uses.
  */
-export function network(model, engine, parameter, x) {
-  const batch = BATCHES[model];
+export function network({ model, batch }, engine, parameter, x) {
   const filled = (channels, value) => parameter([channels], { value });
   const convolutionNorm = (x, inputs, channels, { kernel = 3, stride = 1 } = {}) => {
     const bound = Math.sqrt(6 / (kernel * kernel * inputs));
@@ -106,7 +104,7 @@ export function network(model, engine, parameter, x) {
 }
 
 /** Shapes and first values of a model's parameters in their order. */
-export function firstValues(model) {
+export function firstValues(wanted) {
   const declared = [];
   const parameter = (shape, { bound, value }) => {
     const seed = FIRST_SEED + declared.length + 1;
@@ -114,6 +112,6 @@ export function firstValues(model) {
   };
   const lists = { twice: () => [0, 0], split: () => [0, 0, 0] };
   const engine = new Proxy(lists, { get: (known, name) => known[name] ?? (() => 0) });
-  network(model, engine, parameter, 0);
+  network(wanted, engine, parameter, 0);
   return declared;
 }

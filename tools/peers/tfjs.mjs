@@ -1,6 +1,6 @@
 // tfjs on its WebGPU backend: operators of tfjs-core, its gradients and its Adam. Images are NHWC, weights HWIO.
 import './webgpu.mjs';
-import { BATCHES, CLASSES, faces, firstValues, network, targets, uniform } from './models.mjs';
+import { CLASSES, faces, firstValues, network, targets, uniform } from './models.mjs';
 
 const tf = await import('@tensorflow/tfjs-core');
 await import('@tensorflow/tfjs-layers'); // registers the gradients
@@ -10,7 +10,7 @@ if (!(await tf.setBackend('webgpu'))) throw new Error('it finds no WebGPU');
 await tf.ready();
 
 /** All that was queued, without reading a result back. */
-async function finished() {
+async function finish() {
   const backend = tf.backend();
   backend.endComputePassEncoder();
   if (backend.commandEncoder) backend.submitQueue(); // it submits every few dispatches by itself
@@ -62,11 +62,11 @@ const engine = {
   first: (x) => tf.reshape(tf.slice(x, [0, 0, 0], [-1, 1, -1]), [x.shape[0], x.shape[2]]),
 };
 
-function trainingStep(model) {
-  const batch = BATCHES[model];
+function trainingStep(wantedModel) {
+  const { batch } = wantedModel;
   const images = tf.tensor(faces(batch), [batch, 48, 48, 1]);
   const wanted = tf.tensor(targets(batch), [batch, CLASSES]);
-  const parameters = firstValues(model).map(({ shape, values }) =>
+  const parameters = firstValues(wantedModel).map(({ shape, values }) =>
     tf.variable(
       tf.tidy(() => {
         const tensor = tf.tensor(values, shape);
@@ -75,18 +75,20 @@ function trainingStep(model) {
     ),
   );
   const optimizer = tf.train.adam(1e-3);
-  return async () => {
-    const value = optimizer.minimize(() => {
-      let next = 0;
-      return crossEntropy(
-        network(model, engine, () => parameters[next++], images),
-        wanted,
-      );
-    }, true);
-    await finished();
-    const [loss] = await value.data();
-    value.dispose();
-    return loss;
+  return {
+    async queue() {
+      const value = optimizer.minimize(() => {
+        let next = 0;
+        return crossEntropy(
+          network(wantedModel, engine, () => parameters[next++], images),
+          wanted,
+        );
+      }, true);
+      const [loss] = await value.data();
+      value.dispose();
+      return loss;
+    },
+    finish,
   };
 }
 
@@ -131,10 +133,7 @@ function adamRun([shape]) {
   const weight = tf.variable(tf.tensor(uniform(shape, 1, 1), shape));
   const gradients = { [weight.name]: tf.tensor(uniform(shape, 1, 2), shape) };
   const optimizer = tf.train.adam(1e-3);
-  return async () => {
-    optimizer.applyGradients(gradients);
-    await finished();
-  };
+  return { queue: () => optimizer.applyGradients(gradients), finish };
 }
 
 function operatorRun({ op, shapes, options, pass, wrt }) {
@@ -151,11 +150,15 @@ function operatorRun({ op, shapes, options, pass, wrt }) {
       return tf.valueAndGrad((x) => apply(inputs.with(wrt, x), options))(inputs[wrt], weights).grad;
     },
   }[pass];
-  return async () => {
-    const result = tf.tidy(timed);
-    await finished();
-    tf.dispose(result);
+  let results = [];
+  return {
+    queue: () => void results.push(tf.tidy(timed)),
+    async finish() {
+      await finish();
+      tf.dispose(results);
+      results = [];
+    },
   };
 }
 
-export const prepare = (wanted) => (wanted.model ? trainingStep(wanted.model) : operatorRun(wanted));
+export const prepare = (wanted) => (wanted.model ? trainingStep(wanted) : operatorRun(wanted));

@@ -1,3 +1,4 @@
+import { DeviceError } from '../../errors.js';
 import type { AdapterSummary, Gpu } from '../../gpu/gpu.js';
 
 /** The operators that have kernels of several families. */
@@ -99,14 +100,31 @@ export function productClass(product: Product, { rows, columns, depth, count }: 
 /**
  * The kernel for a product: the tuned one of its class, else the tuned one of all such products, else the adapter's default; of those, the first that
  * takes the sizes (`families` says which do) and that the adapter can run.
+ * @throws DeviceError where the tuning names no kernel.
  */
 export function kernelFor(gpu: Gpu, product: Product, size: ProductSize, families: readonly Family[]): Kernel {
   const defaults = DEFAULTS[adapterClass(gpu.adapter)];
   const runnable = (choices: (Choice | undefined)[]) =>
     choices.flatMap((choice) => (choice && families.includes(choice.family) ? (kernelOf(gpu, choice) ?? []) : []));
-  const tuned = runnable([gpu.tuning[productClass(product, size)], gpu.tuning[product]] as (Choice | undefined)[]);
+  const tuned = runnable([productClass(product, size), product].map((name) => tunedChoice(gpu, name)));
   const usual = runnable(defaults);
   return tuned[0] ?? usual.find((kernel) => suits(kernel, size)) ?? usual.at(-1) ?? DIRECT;
+}
+
+/** What is tuned under a name: it comes from a file, in which anything may stand. */
+function tunedChoice(gpu: Gpu, name: string): Choice | undefined {
+  const choice = gpu.tuning[name] as Choice | undefined;
+  if (!choice || choice.family === 'outer-product' || choice.family === 'direct') return choice;
+  const { TILE_M = 0, TILE_N = 0, TILE_K = 0, THREAD_M = 0, THREAD_N = 0 } = choice.tile ?? {};
+  // Anything else compiles, and computes something else.
+  const isWhole = [TILE_M / THREAD_M, TILE_N / THREAD_N, TILE_K / 4, THREAD_M / 4, THREAD_N / 4].every(
+    (ratio) => Number.isInteger(ratio) && ratio > 0,
+  );
+  if (choice.family === 'tiled' && isWhole) return choice;
+  throw new DeviceError(
+    `the tuning for '${name}' names no kernel: ${JSON.stringify(choice)}`,
+    'Remove the tuning-….json of this adapter from ~/.cache/moue, and run tools/tune again.',
+  );
 }
 
 const DIRECT: Kernel = { family: 'direct', rows: 4, columns: 4, threads: 64, constants: {}, winograd: false };
