@@ -58,17 +58,12 @@ export class Program {
    * @param keep tensors whose values must survive to the end of a run, to be read.
    * @throws ShaderError where a shader does not compile, DeviceError where a tensor is beyond the adapter's limits.
    */
-  static async compile(
-    gpu: Gpu,
-    tape: Tape,
-    { keep = [] as Tensor[], onProgress }: { keep?: Tensor[]; onProgress?: (done: number, total: number) => void } = {},
-  ): Promise<Program> {
+  static async compile(gpu: Gpu, tape: Tape, { keep = [] as Tensor[] }: { keep?: Tensor[] } = {}): Promise<Program> {
     const shaders = new Set(tape.launches.map((launch) => launch.shader));
     const pipelines = new Map<Shader, Pipeline>();
     await Promise.all(
       [...shaders].map(async (shader) => {
         pipelines.set(shader, await gpu.pipeline(shader));
-        onProgress?.(pipelines.size, shaders.size);
       }),
     );
 

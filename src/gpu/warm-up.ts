@@ -1,0 +1,49 @@
+import type { Gpu } from './gpu.js';
+import type { Shader } from './shader.js';
+
+/** Shaders under way on a device at once: the next is there when one is done. */
+const LANES = 2;
+/** A shader that took longer did not come from the driver's cache. */
+const CACHED_MS = 50;
+
+/**
+ * Has the driver compile `shaders` ahead of their first use. Software drivers compile at the first dispatch, on the one thread of the device's queue;
+ * therefore `helpers` more devices share the work where it is not in the driver's cache, which is common to them all.
+ * @param openHelper opens another device on the same adapter
+ * @throws ShaderError where a shader does not compile, DeviceError where a device fails.
+ */
+export async function warmUp(
+  gpu: Gpu,
+  shaders: Iterable<Shader>,
+  {
+    helpers = 0,
+    openHelper,
+    onProgress,
+  }: { helpers?: number; openHelper?: () => Promise<Gpu>; onProgress?: (done: number, total: number) => void } = {},
+): Promise<void> {
+  const texts = new Map([...shaders].map((shader) => [shader.text, shader]));
+  const queue = [...texts.values()].sort((a, b) => b.text.length - a.text.length); // the slowest first, so that all devices end together
+  for (const shader of queue) gpu.pipeline(shader).catch(() => {}); // begun at once; who awaits it meets the error
+  let done = 0;
+  const work = async (device: Gpu) => {
+    for (let shader = queue.shift(); shader; shader = queue.shift()) {
+      await device.dispatchNothing(shader);
+      onProgress?.(++done, texts.size);
+    }
+  };
+  const lanes = (device: Gpu) => Promise.all(Array.from({ length: LANES }, () => work(device)));
+  const help = async () => {
+    if (!openHelper || queue.length === 0) return;
+    const helper = await openHelper();
+    await lanes(helper).finally(() => helper.close());
+  };
+
+  const first = queue.shift();
+  if (!first) return;
+  await gpu.pipeline(first);
+  const begun = performance.now();
+  await gpu.dispatchNothing(first);
+  onProgress?.(++done, texts.size);
+  const count = performance.now() - begun > CACHED_MS ? helpers : 0;
+  await Promise.all([lanes(gpu), ...Array.from({ length: count }, help)]);
+}
