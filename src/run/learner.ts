@@ -23,6 +23,8 @@ export interface LearnerOptions {
   source: FaceExtent;
   input: FaceExtent;
   augment: Augmentation | undefined;
+  /** Take less memory by repeating cheap launches in the backward pass. Default: no. */
+  recompute?: boolean;
 }
 
 /** What a step is done on. */
@@ -87,7 +89,7 @@ export class Learner {
     const faces = residentFaces(gpu, pixels, source);
     const { loss, norm, statistics, ...recorded } = recordStep(gpu, faces, count, options);
     const { tape, parameters, average } = recorded;
-    const program = await Program.compile(gpu, tape, { keep: [loss, norm] });
+    const program = await Program.compile(gpu, tape, { keep: [loss, norm], recompute: options.recompute ?? false });
 
     program.write(statistics, faceStatistics(pixels, count));
     parameters.initialise(gpu, (stream, index) => normal(seed, stream, index));
@@ -129,7 +131,7 @@ export class Learner {
    * number. The optimiser leaves the weights alone on such a step, so they are still those that led to it.
    */
   async firstNonFinite(batch: Batch): Promise<string | undefined> {
-    const written = this.program.launches.map((launch) => ({
+    const written = this.tape.launches.map((launch) => ({
       launch,
       tensors: launch.shader.tensors.filter(({ access }) => access === 'read_write').map(({ name }) => launch.tensors[name]),
     }));

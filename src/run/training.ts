@@ -167,6 +167,7 @@ function learnerOptions(options: TrainOptions, model: ModelName, classes: number
     source: extent,
     input: extent,
     augment: options.augment === 'none' ? undefined : AUGMENTATIONS[options.augment],
+    recompute: options.recompute,
   };
 }
 
