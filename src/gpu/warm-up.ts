@@ -3,23 +3,27 @@ import type { Shader } from './shader.js';
 
 /** Shaders under way on a device at once: the next is there when one is done. */
 const LANES = 2;
-/** A shader that took longer did not come from the driver's cache. */
+/** A shader that takes longer does not come from the driver's cache. */
 const CACHED_MS = 50;
+
+export interface WarmUpOptions {
+  /** More devices to use where a shader takes longer than `cachedMs`. Default: none. */
+  helpers?: number;
+  /** Opens another device on the same adapter. */
+  openHelper?: () => Promise<Gpu>;
+  cachedMs?: number;
+  onProgress?: (done: number, total: number) => void;
+}
 
 /**
  * Has the driver compile `shaders` ahead of their first use. Software drivers compile at the first dispatch, on the one thread of the device's queue;
  * therefore `helpers` more devices share the work where it is not in the driver's cache, which is common to them all.
- * @param openHelper opens another device on the same adapter
  * @throws ShaderError where a shader does not compile, DeviceError where a device fails.
  */
 export async function warmUp(
   gpu: Gpu,
   shaders: Iterable<Shader>,
-  {
-    helpers = 0,
-    openHelper,
-    onProgress,
-  }: { helpers?: number; openHelper?: () => Promise<Gpu>; onProgress?: (done: number, total: number) => void } = {},
+  { helpers = 0, openHelper, cachedMs = CACHED_MS, onProgress }: WarmUpOptions = {},
 ): Promise<void> {
   const texts = new Map([...shaders].map((shader) => [shader.text, shader]));
   const queue = [...texts.values()].sort((a, b) => b.text.length - a.text.length); // the slowest first, so that all devices end together
@@ -44,6 +48,6 @@ export async function warmUp(
   const begun = performance.now();
   await gpu.dispatchNothing(first);
   onProgress?.(++done, texts.size);
-  const count = performance.now() - begun > CACHED_MS ? helpers : 0;
+  const count = performance.now() - begun > cachedMs ? helpers : 0;
   await Promise.all([lanes(gpu), ...Array.from({ length: count }, help)]);
 }

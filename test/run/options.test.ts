@@ -73,6 +73,7 @@ suite('options of train', (test) => {
       resume: undefined,
       checkpointEvery: 0,
       config: undefined,
+      recompute: false,
       adapter: undefined,
       unsafe: false,
     };
