@@ -3,8 +3,8 @@ import type { Shader } from './shader.js';
 
 /** Shaders under way on a device at once: the next is there when one is done. */
 const LANES = 2;
-/** A shader that takes longer does not come from the driver's cache. */
-const CACHED_MS = 50;
+/** A shader that takes longer does not come from the driver's cache; those from it take about 10 ms, but the main thread may be busy. */
+const CACHED_MS = 150;
 
 export interface WarmUpOptions {
   /** More devices to use where a shader takes longer than `cachedMs`. Default: none. */
@@ -29,25 +29,25 @@ export async function warmUp(
   const queue = [...texts.values()].sort((a, b) => b.text.length - a.text.length); // the slowest first, so that all devices end together
   for (const shader of queue) gpu.pipeline(shader).catch(() => {}); // begun at once; who awaits it meets the error
   let done = 0;
-  const work = async (device: Gpu) => {
-    for (let shader = queue.shift(); shader; shader = queue.shift()) {
-      await device.dispatchNothing(shader);
-      onProgress?.(++done, texts.size);
-    }
-  };
-  const lanes = (device: Gpu) => Promise.all(Array.from({ length: LANES }, () => work(device)));
+  let helped: Promise<unknown> | undefined;
   const help = async () => {
     if (!openHelper || queue.length === 0) return;
     const helper = await openHelper();
     await lanes(helper).finally(() => helper.close());
   };
-
-  const first = queue.shift();
-  if (!first) return;
-  await gpu.pipeline(first);
-  const begun = performance.now();
-  await gpu.dispatchNothing(first);
-  onProgress?.(++done, texts.size);
-  const count = performance.now() - begun > cachedMs ? helpers : 0;
-  await Promise.all([lanes(gpu), ...Array.from({ length: count }, help)]);
+  const callHelp = () => {
+    helped ??= Promise.all(Array.from({ length: helpers }, help));
+    helped.catch(() => {}); // met below
+  };
+  const work = async (device: Gpu) => {
+    for (let shader = queue.shift(); shader; shader = queue.shift()) {
+      await device.pipeline(shader);
+      const timer = setTimeout(callHelp, cachedMs);
+      await device.dispatchNothing(shader).finally(() => clearTimeout(timer));
+      onProgress?.(++done, texts.size);
+    }
+  };
+  const lanes = (device: Gpu) => Promise.all(Array.from({ length: LANES }, () => work(device)));
+  await lanes(gpu);
+  await helped;
 }
