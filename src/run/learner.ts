@@ -102,7 +102,8 @@ export class Learner {
   static shaders(gpu: Gpu, options: LearnerOptions): Shader[] {
     const { height, width, channels } = options.source;
     const faces = persistentTensor('faces', [Math.ceil((options.batch * height * width * channels) / 4)], 'u32'); // never allocated
-    return recordStep(gpu, [faces], options.batch, options).tape.launches.map(({ shader }) => shader);
+    const { launches } = recordStep(gpu, [faces], options.batch, options).tape;
+    return launches.flatMap(({ shader, again }) => (options.recompute && typeof again === 'object' ? [shader, again.shader] : [shader]));
   }
 
   /** Queues one step and returns its result as a promise; at most STEPS_IN_FLIGHT may be pending. */
