@@ -47,7 +47,10 @@ export async function warmUp(
       onProgress?.(++done, texts.size);
     }
   };
-  const lanes = (device: Gpu) => Promise.all(Array.from({ length: LANES }, () => work(device)));
+  const lanes = async (device: Gpu) => {
+    const ends = await Promise.allSettled(Array.from({ length: LANES }, () => work(device)));
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
+  };
   await lanes(gpu);
   await helped;
 }

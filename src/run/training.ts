@@ -65,6 +65,23 @@ export async function train(options: TrainOptions, line: ProgressLine): Promise<
   const gpu = await openGpu({ adapter: options.adapter, unsafe: options.unsafe, tuned: true });
   const model = checkpoint ? (checkpoint.state.model as ModelName) : options.model === 'auto' ? defaultModel(gpu) : options.model;
   const compiling = compileAhead(gpu, learnerOptions(options, model, EXPRESSIONS.length), options, line);
+  try {
+    return await trainOn(gpu, model, options, line, compiling, resumed, checkpoint);
+  } catch (error) {
+    await compiling.finish().catch(() => {}); // a process that ends while its driver compiles may crash on the way out
+    throw error;
+  }
+}
+
+async function trainOn(
+  gpu: Gpu,
+  model: ModelName,
+  options: TrainOptions,
+  line: ProgressLine,
+  compiling: Compiling,
+  resumed: RunFolder | undefined,
+  checkpoint: Awaited<ReturnType<typeof loadCheckpoint>> | undefined,
+): Promise<TrainingResult> {
   const dataset = await openDataset(options.data, {
     seed: options.seed,
     validationShare: options.validationShare,
@@ -129,13 +146,12 @@ interface Setup {
   line: ProgressLine;
 }
 
+interface Compiling {
+  finish(): Promise<void>;
+}
+
 /** Begins to compile the shaders of a step, which takes seconds where the driver has not kept them, while the faces are read. */
-function compileAhead(
-  gpu: Gpu,
-  learner: LearnerOptions,
-  { adapter, unsafe }: TrainOptions,
-  line: ProgressLine,
-): { finish(): Promise<void> } {
+function compileAhead(gpu: Gpu, learner: LearnerOptions, { adapter, unsafe }: TrainOptions, line: ProgressLine): Compiling {
   let isAwaited = false;
   const compiled = warmUp(gpu, Learner.shaders(gpu, learner), {
     helpers: gpu.adapter.isFallback ? Math.min(availableParallelism(), MOST_COMPILING) - 1 : 0,

@@ -1,7 +1,7 @@
 import { type ModelName, models } from '#src/nn/models.js';
 import { bytesAlive } from '#src/tensor/plan.js';
 import { withRecomputation } from '#src/tensor/recompute.js';
-import type { Launch } from '#src/tensor/tape.js';
+import { type Launch, Tape } from '#src/tensor/tape.js';
 import { createTensor, persistentTensor, rootOf, type Tensor } from '#src/tensor/tensor.js';
 import { assert, gpuSuite, suite } from '../support/suite.js';
 import { randomArray } from '../support/tensors.js';
@@ -157,6 +157,18 @@ suite('recomputation', (test) => {
 });
 
 gpuSuite('recomputation of the models', (test) => {
+  test('repeats a launch with what the operator says is then different', async (gpu) => {
+    const tape = new Tape(gpu);
+    const [input, output] = [tape.input('input', [8]), tape.tensor('output', [8])];
+    const tensors = { input, output };
+    tape.launch('scale', { params: { size: 8, factor: 2 }, tensors, groups: 1, again: { params: { size: 8, factor: 3 } } });
+    tape.launch('scale', { params: { size: 8, factor: 2 }, tensors, groups: 1 });
+    const [first, second] = tape.launches;
+    const again = first!.again as Launch;
+    assert.equal(again, { ...first!, params: { size: 8, factor: 3 }, again: 'same' });
+    assert.is(second!.again, undefined);
+  });
+
   for (const model of Object.keys(models) as ModelName[]) {
     test(`takes less memory for a training step of ${model}, and changes no bit of it`, async (gpu) => {
       const kept = await trainTwice(gpu, model);
