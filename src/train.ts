@@ -1,6 +1,5 @@
 #!/usr/bin/env node
 /** `node dist/train.js --help` */
-import { writeRunPictures } from './report/run-pictures.js';
 import { summary } from './report/summary.js';
 import { runCommand } from './run/command.js';
 import { parseTrainOptions } from './run/options.js';
@@ -9,6 +8,7 @@ import { train } from './run/training.js';
 
 await runCommand(async (args) => {
   const result = await train(parseTrainOptions(args), new ProgressLine());
+  const { writeRunPictures } = await import('./report/run-pictures.js'); // drawing takes long to load, and is not needed before
   const pictures = await writeRunPictures(result.folder, result.dataset, result.testProbabilities);
   await result.folder.finish(result.record);
   process.stdout.write(summary(result, pictures));

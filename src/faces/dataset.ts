@@ -2,9 +2,10 @@ import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { InputError, UsageError } from '../errors.js';
 import type { Dataset, DatasetOptions } from './face-set.js';
-import { findFerPlus, readFerPlus } from './ferplus.js';
+import { type FerPlusFiles, findFerPlus, readFerPlus } from './ferplus.js';
 import { findClassImages, readFolder } from './folder.js';
 import { generateDataset } from './generated.js';
+import { keptDataset } from './kept.js';
 import { readManifests } from './manifest.js';
 import { readVotesCsv } from './votes-csv.js';
 
@@ -26,7 +27,7 @@ const LOOKED_FOR =
  */
 export async function openDataset(data: string, options: DatasetOptions): Promise<Dataset> {
   checkOptions(options);
-  if (data === GENERATED) return generateDataset(options);
+  if (data === GENERATED) return keptDataset([], options, () => generateDataset(options));
   const entry = statSync(data, { throwIfNoEntry: false });
   if (entry === undefined) throw new InputError('there is no such file or folder', LOOKED_FOR, { file: data });
   return entry.isDirectory() ? openFolder(data, options) : openFile(data, options);
@@ -34,7 +35,7 @@ export async function openDataset(data: string, options: DatasetOptions): Promis
 
 async function openFolder(folder: string, options: DatasetOptions): Promise<Dataset> {
   const ferPlus = findFerPlus(folder);
-  if (ferPlus) return readFerPlus(ferPlus, options);
+  if (ferPlus) return openFerPlus(ferPlus, options);
   const votes = path.join(folder, VOTES_FILE);
   if (existsSync(votes)) return readVotesCsv(votes, options);
   const known = readManifests().find(({ readable, layout }) => !readable && existsSync(path.join(folder, Object.keys(layout)[0])));
@@ -47,10 +48,14 @@ async function openFolder(folder: string, options: DatasetOptions): Promise<Data
   throw new InputError('holds no dataset that can be read', LOOKED_FOR, { file: folder });
 }
 
+function openFerPlus(files: FerPlusFiles, options: DatasetOptions): Promise<Dataset> {
+  return keptDataset([files.pixels, files.votes], options, () => readFerPlus(files, options));
+}
+
 async function openFile(file: string, options: DatasetOptions): Promise<Dataset> {
   const name = path.basename(file);
   const ferPlus = /^fer2013(new)?\.csv(\.gz)?$/.test(name) ? findFerPlus(path.dirname(file)) : undefined;
-  if (ferPlus) return readFerPlus(ferPlus, options);
+  if (ferPlus) return openFerPlus(ferPlus, options);
   if (/\.csv(\.gz)?$/i.test(name)) return readVotesCsv(file, options);
   throw new InputError('is no dataset that can be read', LOOKED_FOR, { file });
 }

@@ -49,6 +49,8 @@ export interface DatasetOptions {
   /** How many faces to generate, all splits together. */
   count?: number;
   onProgress?: (done: number, total: number, what: string) => void;
+  /** Folder in which what took long to read is kept for the next time; undefined: it is read anew. */
+  keepIn?: string;
 }
 
 /** The bytes of one face, [height, width, channels], not copied. */

@@ -76,10 +76,8 @@ export async function generateDataset({ seed, validationShare, size, channels, c
     for (let face = 0; face < faces; face++) {
       const index = FIRST_FACE[role] + face;
       fillFace(set, face, generateFace(seed, index, size, channels));
-      if (++done % 500 === 0 || done === total) {
-        onProgress?.(done, total, 'generating faces');
-        await new Promise(setImmediate); // progress can be shown
-      }
+      if (++done % 500 === 0 || done === total) onProgress?.(done, total, 'generating faces');
+      if (done % 20 === 0) await new Promise(setImmediate); // shaders are compiled meanwhile
     }
     return set;
   };

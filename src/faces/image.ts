@@ -1,6 +1,4 @@
 import { readFile } from 'node:fs/promises';
-import { PNG } from 'pngjs';
-import sharp from 'sharp';
 import { InputError } from '../errors.js';
 import { readingError } from './lines.js';
 
@@ -162,9 +160,12 @@ function formatOf(bytes: Buffer): 'png' | 'jpeg' | undefined {
   return undefined;
 }
 
-function decodePng(bytes: Buffer): Image {
+// The decoders are loaded with the first image: most datasets have none.
+
+async function decodePng(bytes: Buffer): Promise<Image> {
   const claimed = bytes.length >= 24 ? bytes.readUInt32BE(16) * bytes.readUInt32BE(20) : 0; // width and height stand first in the header
   if (claimed > MOST_PIXELS) throw new Error(`its header claims ${claimed} pixels`);
+  const { PNG } = await import('pngjs');
   const { height, width, data } = PNG.sync.read(bytes); // data: [height, width, RGBA]
   const pixels = new Uint8Array(height * width * 3);
   for (let pixel = 0; pixel < height * width; pixel++) {
@@ -175,6 +176,7 @@ function decodePng(bytes: Buffer): Image {
 }
 
 async function decodeJpeg(bytes: Buffer): Promise<Image> {
+  const { default: sharp } = await import('sharp');
   const { data, info } = await sharp(bytes, { limitInputPixels: MOST_PIXELS, failOn: 'truncated' })
     .rotate()
     .toColourspace('srgb')

@@ -131,10 +131,12 @@ function notTuning(path: string, cause: unknown): DeviceError {
 }
 
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
+/** A turn of the event loop that took longer did some work, or another wait has slept in it. */
+const IDLE_TURN_MS = 0.5;
 
 /**
  * While any promise is pending, Dawn's binding polls through setImmediate and burns a core; on a software adapter that is half
- * of the machine. Sleeping a millisecond between polls gives it back.
+ * of the machine. Sleeping a millisecond between polls gives it back. Where there is other work to do meanwhile, such as reading faces, nobody sleeps.
  */
 async function waitPolitely<T>(promise: Promise<T>): Promise<T> {
   let settled = false;
@@ -144,8 +146,9 @@ async function waitPolitely<T>(promise: Promise<T>): Promise<T> {
   promise.then(mark, mark);
   await Promise.resolve();
   while (!settled) {
+    const before = performance.now();
     await new Promise((resolve) => setImmediate(resolve));
-    if (!settled) Atomics.wait(sleeper, 0, 0, 1);
+    if (!settled && performance.now() - before < IDLE_TURN_MS) Atomics.wait(sleeper, 0, 0, 1);
   }
   return promise;
 }

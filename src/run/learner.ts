@@ -1,4 +1,5 @@
 import type { Gpu } from '../gpu/gpu.js';
+import type { Shader } from '../gpu/shader.js';
 import { type ModelName, type ModelOptions, models } from '../nn/models.js';
 import { Parameters } from '../nn/parameters.js';
 import { OPTIMIZER_STATE, type OptimizerOptions, recordEma, recordOptimizer, stepState } from '../optim/optimizer.js';
@@ -22,6 +23,8 @@ export interface LearnerOptions {
   source: FaceExtent;
   input: FaceExtent;
   augment: Augmentation | undefined;
+  /** Take less memory by repeating cheap launches in the backward pass. Default: no. */
+  recompute?: boolean;
 }
 
 /** What a step is done on. */
@@ -80,42 +83,27 @@ export class Learner {
    * Builds the step and first weights; `pixels` are the training faces, 8 bits each, kept on the device.
    * @throws DeviceError where they or the step do not fit.
    */
-  static async create(
-    gpu: Gpu,
-    pixels: Uint8Array,
-    options: LearnerOptions,
-    onProgress?: (done: number, total: number) => void,
-  ): Promise<Learner> {
-    const { batch, modelOptions, source, input, augment } = options;
-    const tape = new Tape(gpu, { training: true });
+  static async create(gpu: Gpu, pixels: Uint8Array, options: LearnerOptions): Promise<Learner> {
+    const { source, seed } = options;
     const count = pixels.length / (source.height * source.width * source.channels);
     const faces = residentFaces(gpu, pixels, source);
-    // Each face by its own mean and deviation: light and contrast of the photograph tell nothing of the expression.
-    const statistics = tape.constant('statistics', [count, 2], faceStatistics(pixels, count));
-    const indices = tape.input('indices', [batch], 'u32');
-    const targets = tape.input('targets', [batch, modelOptions.classes]);
-    const x = gatherFaces(tape, faces, indices, { source, output: input, normalise: { statistics }, ...(augment && { augment }) });
-    const parameters = Parameters.create();
-    const logits = models[options.model]({ tape, parameters, path: '' }, x, modelOptions);
-    const loss = options.paradigm.loss(tape, logits, targets);
-    tape.backward(loss);
-    const { norm, state, average } = recordUpdate(tape, parameters, options.optimizer, options.ema > 0);
-    const program = await Program.compile(gpu, tape, { keep: [loss, norm], ...(onProgress && { onProgress }) });
+    const { loss, norm, statistics, ...recorded } = recordStep(gpu, faces, count, options);
+    const { tape, parameters, average } = recorded;
+    const program = await Program.compile(gpu, tape, { keep: [loss, norm], recompute: options.recompute ?? false });
 
-    parameters.initialise(gpu, (stream, index) => normal(options.seed, stream, index));
-    average?.initialise(gpu, (stream, index) => normal(options.seed, stream, index));
+    program.write(statistics, faceStatistics(pixels, count));
+    parameters.initialise(gpu, (stream, index) => normal(seed, stream, index));
+    average?.initialise(gpu, (stream, index) => normal(seed, stream, index));
     const readback = new Readback(gpu, [loss, norm], STEPS_IN_FLIGHT);
-    return new Learner(gpu, options, {
-      parameters,
-      average,
-      program,
-      faces,
-      indices,
-      targets,
-      tape,
-      optimizerState: state,
-      readback,
-    });
+    return new Learner(gpu, options, { ...recorded, program, faces, readback });
+  }
+
+  /** The shaders of a step: they can be compiled before there are faces. */
+  static shaders(gpu: Gpu, options: LearnerOptions): Shader[] {
+    const { height, width, channels } = options.source;
+    const faces = persistentTensor('faces', [Math.ceil((options.batch * height * width * channels) / 4)], 'u32'); // never allocated
+    const { launches } = recordStep(gpu, [faces], options.batch, options).tape;
+    return launches.flatMap(({ shader, again }) => (options.recompute && typeof again === 'object' ? [shader, again.shader] : [shader]));
   }
 
   /** Queues one step and returns its result as a promise; at most STEPS_IN_FLIGHT may be pending. */
@@ -144,7 +132,7 @@ export class Learner {
    * number. The optimiser leaves the weights alone on such a step, so they are still those that led to it.
    */
   async firstNonFinite(batch: Batch): Promise<string | undefined> {
-    const written = this.program.launches.map((launch) => ({
+    const written = this.tape.launches.map((launch) => ({
       launch,
       tensors: launch.shader.tensors.filter(({ access }) => access === 'read_write').map(({ name }) => launch.tensors[name]),
     }));
@@ -219,6 +207,23 @@ interface Parts {
   tape: Tape;
   optimizerState: Map<string, Tensor>;
   readback: Readback;
+}
+
+/** Records a whole step on `count` faces: what it is done on, what it moves, and what it tells. Allocates nothing on the device. */
+function recordStep(gpu: Gpu, faces: readonly Tensor[], count: number, options: LearnerOptions) {
+  const { batch, modelOptions, source, input, augment } = options;
+  const tape = new Tape(gpu, { training: true });
+  // Each face by its own mean and deviation: light and contrast of the photograph tell nothing of the expression.
+  const statistics = tape.input('statistics', [count, 2]);
+  const indices = tape.input('indices', [batch], 'u32');
+  const targets = tape.input('targets', [batch, modelOptions.classes]);
+  const x = gatherFaces(tape, faces, indices, { source, output: input, normalise: { statistics }, ...(augment && { augment }) });
+  const parameters = Parameters.create();
+  const logits = models[options.model]({ tape, parameters, path: '' }, x, modelOptions);
+  const loss = options.paradigm.loss(tape, logits, targets);
+  tape.backward(loss);
+  const { norm, state: optimizerState, average } = recordUpdate(tape, parameters, options.optimizer, options.ema > 0);
+  return { tape, statistics, indices, targets, parameters, average, optimizerState, loss, norm };
 }
 
 /** Records optimiser and weight average behind `tape.backward`. Returns the gradient norm [1] and what is kept between steps. */

@@ -171,6 +171,12 @@ const TRAIN_TABLE = {
       range: { integer: true, min: 0, max: 1e9 },
     },
     config: { type: 'string', description: 'JSON file with any of these options; the command line wins', defaultText: 'none' },
+    recompute: {
+      type: 'boolean',
+      description:
+        'Take less memory: in the backward pass repeat cheap kernels rather than keep what they wrote; the same results, a little later',
+      default: false,
+    },
     adapter: { type: 'string', description: ADAPTER, defaultText: 'the fastest found' },
     unsafe: {
       type: 'boolean',

@@ -1,10 +1,14 @@
+import { availableParallelism, homedir } from 'node:os';
+import { join } from 'node:path';
 import { NumericError, RunError } from '../errors.js';
 import type { Evaluation } from '../evaluation/metrics.js';
 import { openDataset } from '../faces/dataset.js';
 import { copiedFaces } from '../faces/duplicates.js';
+import { EXPRESSIONS } from '../faces/expressions.js';
 import { type Dataset, type FaceSet, selectFaces } from '../faces/face-set.js';
 import { openGpu } from '../gpu/dawn.js';
 import type { Gpu } from '../gpu/gpu.js';
+import { warmUp } from '../gpu/warm-up.js';
 import type { ModelName } from '../nn/models.js';
 import { OPTIMIZER_DEFAULTS, type OptimizerOptions } from '../optim/optimizer.js';
 import { parseSchedule, type Schedule } from '../optim/schedule.js';
@@ -13,7 +17,7 @@ import { permutation, uniform } from '../random.js';
 import { AUGMENTATIONS, type FaceExtent } from '../tensor/ops/augment.js';
 import { type CheckpointState, checkTensors, loadCheckpoint, saveCheckpoint } from './checkpoint.js';
 import { judge } from './judge.js';
-import { type Batch, Learner, STEPS_IN_FLIGHT, type StepResult } from './learner.js';
+import { type Batch, Learner, type LearnerOptions, STEPS_IN_FLIGHT, type StepResult } from './learner.js';
 import { type TrainOptions, trainConfig } from './options.js';
 import { Predictor } from './predictor.js';
 import { Pace, type ProgressLine } from './progress.js';
@@ -21,6 +25,10 @@ import { type JsonObject, RunFolder } from './run-folder.js';
 
 /** Random streams of a run besides those of the kernels. */
 const VISIT_STREAM = 1;
+/** Devices that compile shaders at the same time, at most. */
+const MOST_COMPILING = 4;
+/** A start that takes longer shows what it is doing. */
+const QUICK_START_MS = 1000;
 /** Steps between the lines of the log. */
 const LOG_EVERY = 10;
 
@@ -55,16 +63,35 @@ export async function train(options: TrainOptions, line: ProgressLine): Promise<
   const resumed = options.resume ? RunFolder.open(options.resume) : undefined;
   const checkpoint = resumed && (await loadCheckpoint(resumed.existingCheckpoint('last')));
   const gpu = await openGpu({ adapter: options.adapter, unsafe: options.unsafe, tuned: true });
+  const model = checkpoint ? (checkpoint.state.model as ModelName) : options.model === 'auto' ? defaultModel(gpu) : options.model;
+  const compiling = compileAhead(gpu, learnerOptions(options, model, EXPRESSIONS.length), options, line);
+  try {
+    return await trainOn(gpu, model, options, line, compiling, resumed, checkpoint);
+  } catch (error) {
+    await compiling.finish().catch(() => {}); // a process that ends while its driver compiles may crash on the way out
+    throw error;
+  }
+}
+
+async function trainOn(
+  gpu: Gpu,
+  model: ModelName,
+  options: TrainOptions,
+  line: ProgressLine,
+  compiling: Compiling,
+  resumed: RunFolder | undefined,
+  checkpoint: Awaited<ReturnType<typeof loadCheckpoint>> | undefined,
+): Promise<TrainingResult> {
   const dataset = await openDataset(options.data, {
     seed: options.seed,
     validationShare: options.validationShare,
     size: options.size,
     channels: options.channels,
     count: options.faces,
+    keepIn: join(homedir(), '.cache', 'moue', 'faces'),
     onProgress: (done, total, what) => line.update({ what, done, total }),
   });
   line.end();
-  const model = checkpoint ? (checkpoint.state.model as ModelName) : options.model === 'auto' ? defaultModel(gpu) : options.model;
   const folder =
     resumed ??
     (await RunFolder.create({
@@ -84,7 +111,8 @@ export async function train(options: TrainOptions, line: ProgressLine): Promise<
   line.print(
     `${dataset.train.name}: learning from ${lesson.faces.length.toLocaleString('en-US')} of ${dataset.train.count.toLocaleString('en-US')} faces; ${model} on ${gpu.adapter.description || gpu.adapter.device}`,
   );
-  const learner = await createLearner(setup);
+  await compiling.finish();
+  const learner = await Learner.create(gpu, dataset.train.pixels, learnerOptions(options, model, dataset.classes.length));
   const { peakBytes, boundBytes } = learner.program.memory;
   const mebibytes = (bytes: number) => (bytes / 2 ** 20).toFixed(0);
   line.print(
@@ -118,25 +146,45 @@ interface Setup {
   line: ProgressLine;
 }
 
-function createLearner({ gpu, dataset, model, options, line }: Setup): Promise<Learner> {
-  const { train, classes } = dataset;
-  return Learner.create(
-    gpu,
-    train.pixels,
-    {
-      model,
-      modelOptions: modelOptions(options, classes.length),
-      paradigm: paradigms[options.paradigm],
-      optimizer: optimizerOptions(options),
-      ema: options.ema,
-      batch: options.batch,
-      seed: options.seed,
-      source: extentOf(train),
-      input: { height: options.size, width: options.size, channels: options.channels },
-      augment: options.augment === 'none' ? undefined : AUGMENTATIONS[options.augment],
+interface Compiling {
+  finish(): Promise<void>;
+}
+
+/** Begins to compile the shaders of a step, which takes seconds where the driver has not kept them, while the faces are read. */
+function compileAhead(gpu: Gpu, learner: LearnerOptions, { adapter, unsafe }: TrainOptions, line: ProgressLine): Compiling {
+  let isAwaited = false;
+  const compiled = warmUp(gpu, Learner.shaders(gpu, learner), {
+    helpers: gpu.adapter.isFallback ? Math.min(availableParallelism(), MOST_COMPILING) - 1 : 0,
+    openHelper: () => openGpu({ adapter, unsafe }),
+    onProgress(done, total) {
+      if (isAwaited && performance.now() > QUICK_START_MS) line.update({ what: 'compiling shaders', done, total });
     },
-    (done, total) => line.update({ what: 'compiling shaders', done, total }),
-  ).finally(() => line.end());
+  });
+  compiled.catch(() => {}); // met in finish(), unless reading the faces failed before
+  return {
+    async finish() {
+      isAwaited = true;
+      await compiled;
+      line.end();
+    },
+  };
+}
+
+function learnerOptions(options: TrainOptions, model: ModelName, classes: number): LearnerOptions {
+  const extent = { height: options.size, width: options.size, channels: options.channels };
+  return {
+    model,
+    modelOptions: modelOptions(options, classes),
+    paradigm: paradigms[options.paradigm],
+    optimizer: optimizerOptions(options),
+    ema: options.ema,
+    batch: options.batch,
+    seed: options.seed,
+    source: extent,
+    input: extent,
+    augment: options.augment === 'none' ? undefined : AUGMENTATIONS[options.augment],
+    recompute: options.recompute,
+  };
 }
 
 export function modelOptions(options: TrainOptions, classes: number): { classes: number; width: number; dropout: number } {
@@ -176,6 +224,7 @@ class Training {
   private readonly pace = new Pace();
   private readonly hostMs: number[] = [];
   private startedMs = performance.now();
+  private firstStepSeconds: number | undefined;
 
   constructor(
     private readonly setup: Setup,
@@ -205,8 +254,9 @@ class Training {
         source: extentOf(faces),
         input: { height: options.size, width: options.size, channels: options.channels },
       });
-    const evaluator = await predictor(dataset.validation);
+    let evaluator: Predictor | undefined;
     const evaluate = async (faces: FaceSet, what: string) => {
+      evaluator ??= await predictor(faces);
       const probabilities = await evaluator.predict(faces, (done) => line.update({ what, done, total: faces.count }));
       return { probabilities, evaluation: judge(faces, probabilities) };
     };
@@ -250,13 +300,14 @@ class Training {
       bestEpoch: standing.best.epoch,
       steps: standing.step,
       seconds: standing.seconds,
+      firstStepSeconds: this.firstStepSeconds,
       hostMsPerStep: median(this.hostMs),
       memory: { stepPeakBytes: peakBytes, stepBoundBytes: boundBytes, totalPeakBytes: gpu.counters.peakBytes },
       validation,
       test,
       testWithoutCopies,
     };
-    evaluator.destroy();
+    evaluator?.destroy();
     learner.destroy();
     const {
       best: { epoch: bestEpoch },
@@ -321,6 +372,10 @@ class Training {
         `${what} at ${where}`,
         'Lower --learning-rate or set --clip-norm, and go on from the last checkpoint with --resume.',
       );
+    }
+    if (this.firstStepSeconds === undefined) {
+      this.firstStepSeconds = performance.now() / 1000; // since the process began
+      setup.line.print(`first step done ${this.firstStepSeconds.toFixed(1)} s after the start`);
     }
     standing.step = step + 1;
     standing.lossSum += loss;

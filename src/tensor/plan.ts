@@ -79,7 +79,7 @@ export function planMemory(launches: readonly Launch[], keep: Iterable<Tensor>, 
     bufferBytes: slots.map((slot) => slot.bytes),
     places,
     peakBytes: slots.reduce((sum, slot) => sum + slot.bytes, 0),
-    boundBytes: mostAlive(lifetimes, launches.length),
+    boundBytes: aliveOf(lifetimes, launches.length).reduce((a, b) => Math.max(a, b), 0),
   };
 }
 
@@ -121,8 +121,13 @@ function meet(a: Set<number>, b: Set<number>): boolean {
   return [...b].some((launch) => a.has(launch));
 }
 
-function mostAlive(lifetimes: readonly Lifetime[], launches: number): number {
+/** Bytes of the planned tensors that are alive at each launch, and behind the last. */
+export function bytesAlive(launches: readonly Launch[], keep: Iterable<Tensor>): Float64Array {
+  return aliveOf(lifetimesOf(launches, keep, QUAD_BYTES), launches.length);
+}
+
+function aliveOf(lifetimes: readonly Lifetime[], launches: number): Float64Array {
   const alive = new Float64Array(launches + 1);
   for (const { tensor, first, last } of lifetimes) for (let i = first; i <= last; i++) alive[i]! += tensor.bytes;
-  return alive.reduce((a, b) => Math.max(a, b), 0);
+  return alive;
 }

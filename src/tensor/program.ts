@@ -2,6 +2,7 @@ import { DeviceError } from '../errors.js';
 import type { Gpu, Pipeline } from '../gpu/gpu.js';
 import type { Shader } from '../gpu/shader.js';
 import { planMemory } from './plan.js';
+import { withRecomputation } from './recompute.js';
 import type { Launch, Tape } from './tape.js';
 import { rootOf, type Tensor, writeTensor } from './tensor.js';
 
@@ -40,6 +41,7 @@ export class Program {
   private constructor(
     gpu: Gpu,
     tape: Tape,
+    launches: readonly Launch[],
     dispatches: Dispatch[],
     buffers: GPUBuffer[],
     places: Map<Tensor, BufferPlace>,
@@ -47,7 +49,7 @@ export class Program {
   ) {
     this.gpu = gpu;
     this.tape = tape;
-    this.launches = tape.launches;
+    this.launches = launches;
     this.dispatches = dispatches;
     this.buffers = buffers;
     this.places = places;
@@ -56,33 +58,34 @@ export class Program {
 
   /**
    * @param keep tensors whose values must survive to the end of a run, to be read.
+   * @param recompute take less memory, by repeating cheap launches rather than keeping their results; changes no bit.
    * @throws ShaderError where a shader does not compile, DeviceError where a tensor is beyond the adapter's limits.
    */
   static async compile(
     gpu: Gpu,
     tape: Tape,
-    { keep = [] as Tensor[], onProgress }: { keep?: Tensor[]; onProgress?: (done: number, total: number) => void } = {},
+    { keep = [] as Tensor[], recompute = false }: { keep?: Tensor[]; recompute?: boolean } = {},
   ): Promise<Program> {
-    const shaders = new Set(tape.launches.map((launch) => launch.shader));
+    const launches = recompute ? withRecomputation(tape.launches, keep) : tape.launches;
+    const shaders = new Set(launches.map((launch) => launch.shader));
     const pipelines = new Map<Shader, Pipeline>();
     await Promise.all(
       [...shaders].map(async (shader) => {
         pipelines.set(shader, await gpu.pipeline(shader));
-        onProgress?.(pipelines.size, shaders.size);
       }),
     );
 
-    for (const { tensors } of tape.launches) for (const tensor of Object.values(tensors)) requireBindable(gpu, tensor);
-    const plan = planMemory(tape.launches, keep, gpu.limits);
+    for (const { tensors } of launches) for (const tensor of Object.values(tensors)) requireBindable(gpu, tensor);
+    const plan = planMemory(launches, keep, gpu.limits);
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
     const buffers = plan.bufferBytes.map((bytes, i) => gpu.createBuffer(`planned ${i}`, bytes, usage));
     const places = new Map<Tensor, BufferPlace>();
     for (const [tensor, { buffer, offset }] of plan.places) places.set(tensor, { buffer: buffers[buffer]!, offset });
-    const uniforms = packParams(gpu, tape.launches);
+    const uniforms = packParams(gpu, launches);
     if (uniforms.buffer) buffers.push(uniforms.buffer);
     for (const { tensor, data } of tape.constants) writeTensor(gpu, tensor, data);
 
-    const dispatches = tape.launches.map((launch, index): Dispatch => {
+    const dispatches = launches.map((launch, index): Dispatch => {
       const { pipeline, layout } = pipelines.get(launch.shader)!;
       const entries: GPUBindGroupEntry[] = launch.shader.tensors.map(({ name, binding }) => {
         const tensor = launch.tensors[name];
@@ -94,7 +97,7 @@ export class Program {
     });
     gpu.check();
     const { peakBytes, boundBytes } = plan;
-    return new Program(gpu, tape, dispatches, buffers, places, { peakBytes, boundBytes });
+    return new Program(gpu, tape, launches, dispatches, buffers, places, { peakBytes, boundBytes });
   }
 
   /** Queues one execution; with a Readback, its tensors are copied behind it and arrive with the returned promise. */

@@ -17,6 +17,8 @@ export interface Launch {
   readonly bytes: number;
   /** Of the products, whose kernels are chosen and can be tuned. */
   readonly work: Work | undefined;
+  /** What writes the same results once more from the same inputs; undefined where that is not worth it. */
+  readonly again: 'same' | Launch | undefined;
 }
 
 /** What a launch contributes to, told so that a tuner can record the same again with other kernels. */
@@ -36,6 +38,11 @@ export interface LaunchSpec {
   groups: number | [number, number, number];
   flops?: number;
   work?: Work;
+  /**
+   * Of cheap launches: how to have their results once more instead of keeping them (recompute.ts). 'same' where all that they do is to write the whole
+   * of their outputs from their inputs, else what differs when repeated, to leave out what must happen once.
+   */
+  again?: 'same' | Pick<Partial<LaunchSpec>, 'constants' | 'params' | 'tensors'>;
 }
 
 /** What an operator leaves on the tape so that it can be differentiated. */
@@ -109,6 +116,10 @@ export class Tape {
   }
 
   launch(name: string, spec: LaunchSpec): void {
+    this.launches.push(this.launchOf(name, spec));
+  }
+
+  private launchOf(name: string, spec: LaunchSpec): Launch {
     const shader = this.gpu.shaders.load(name, spec.constants);
     const params = spec.params ?? {};
     sameNames(
@@ -126,7 +137,8 @@ export class Tape {
     const distinct = new Set(Object.values(spec.tensors));
     const bytes = [...distinct].reduce((sum, tensor) => sum + tensor.bytes, 0);
     const shapes = Object.values(spec.tensors).map((tensor) => tensor.shape.join('x'));
-    this.launches.push({
+    const { again } = spec;
+    return {
       label: `${shader.label} ${shapes.join(' ')}`,
       shader,
       params,
@@ -135,7 +147,8 @@ export class Tape {
       flops: spec.flops ?? 0,
       bytes,
       work: spec.work,
-    });
+      again: again === undefined || again === 'same' ? again : this.launchOf(name, { ...spec, ...again, again: 'same' }),
+    };
   }
 
   record(node: TapeNode): Tensor {

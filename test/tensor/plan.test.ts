@@ -1,17 +1,10 @@
-import type { Gpu } from '#src/gpu/gpu.js';
 import { type ModelName, models } from '#src/nn/models.js';
-import { Parameters } from '#src/nn/parameters.js';
-import { OPTIMIZER_DEFAULTS } from '#src/optim/optimizer.js';
-import { normal } from '#src/random.js';
-import { recordUpdate } from '#src/run/learner.js';
-import { softmaxDivergence } from '#src/tensor/ops/index.js';
 import { type MemoryPlan, planMemory } from '#src/tensor/plan.js';
-import { Program } from '#src/tensor/program.js';
-import { type Launch, Tape } from '#src/tensor/tape.js';
+import type { Launch } from '#src/tensor/tape.js';
 import { createTensor, persistentTensor, rootOf, type Tensor } from '#src/tensor/tensor.js';
 import { assert, gpuSuite, suite } from '../support/suite.js';
-import { randomArray } from '../support/tensors.js';
 import { disguise } from './disguise.js';
+import { recordStep, trainTwice } from './model-step.js';
 
 const LIMITS = { maxBufferSize: 2 ** 40, minStorageBufferOffsetAlignment: 256 };
 
@@ -153,39 +146,6 @@ suite('memory plan', (test) => {
   });
 });
 
-/** A training step; nothing is allocated. */
-function recordStep(gpu: Gpu, model: ModelName, batch: number, width = 1) {
-  const tape = new Tape(gpu, { training: true });
-  const parameters = Parameters.create();
-  const faces = tape.input('faces', [batch, 48, 48, 1]);
-  const targets = tape.input('targets', [batch, 8]);
-  const logits = models[model]({ tape, parameters, path: '' }, faces, { classes: 8, width, dropout: 0.5 });
-  const { loss } = softmaxDivergence(tape, logits, targets, { kind: 'cross-entropy' });
-  tape.backward(loss);
-  const { norm, state } = recordUpdate(tape, parameters, OPTIMIZER_DEFAULTS.sgd, false);
-  return { tape, parameters, faces, targets, state, keep: [loss, norm] };
-}
-
-/** Weights after two training steps, and the second step's loss and gradient norm; `shared` as planned, else each tensor in memory of its own. */
-async function train(gpu: Gpu, model: ModelName, shared: boolean) {
-  const { tape, parameters, faces, targets, state, keep } = recordStep(gpu, model, 5, 0.25);
-  const all = tape.launches.flatMap(({ tensors }) => Object.values(tensors));
-  const program = await Program.compile(gpu, tape, { keep: shared ? keep : all });
-  parameters.initialise(gpu, (stream, index) => normal(1, stream, index));
-  program.write(faces, randomArray([...faces.shape], 1));
-  program.write(targets, new Float32Array(targets.size).fill(1 / 8));
-  program.write(tape.step, new Uint32Array(Float32Array.of(0, 0, 0.1, 0, 1, 1, 0, 0).buffer));
-  program.run();
-  program.run();
-  const results = [...(await parameters.read(gpu)).values()].map(({ data }) => data);
-  for (const tensor of keep) results.push((await program.read(tensor)) as Float32Array);
-  const { peakBytes } = program.memory;
-  program.destroy();
-  parameters.destroy(gpu);
-  for (const tensor of state.values()) tensor.storage?.destroy(gpu);
-  return { results, peakBytes };
-}
-
 gpuSuite('memory plan of the models', (test) => {
   for (const model of Object.keys(models) as ModelName[]) {
     test(`a training step of ${model} takes at most 1.05 times the bound, in bindings that a processor takes`, async (gpu) => {
@@ -204,8 +164,8 @@ gpuSuite('memory plan of the models', (test) => {
     });
 
     test(`sharing memory changes no bit of a training step of ${model}`, async (gpu) => {
-      const shared = await train(gpu, model, true);
-      const alone = await train(gpu, model, false);
+      const shared = await trainTwice(gpu, model);
+      const alone = await trainTwice(gpu, model, { apart: true });
       assert.ok(shared.peakBytes < alone.peakBytes / 2);
       assert.ok(shared.results.every((values) => values.every(Number.isFinite)));
       assert.equal(shared.results, alone.results);

@@ -121,5 +121,6 @@ function launchBand(tape: Tape, axis: number, band: number, from: Place, to: Pla
     },
     tensors: { input: from.tensor, output: to.tensor },
     groups: Math.ceil(size / ELEMENTS_PER_GROUP),
+    again: 'same',
   });
 }

@@ -72,6 +72,7 @@ export function batchNorm(tape: Tape, input: Tensor, state: BatchNormState, opti
       params: { columns, rows: count, rows_per_thread: rowsPerThread, epsilon },
       tensors: { mean, variance, scale, shift, residual: scale, ...run },
       groups,
+      again: 'same',
     }),
   );
 

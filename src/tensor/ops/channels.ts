@@ -45,6 +45,7 @@ export function copyChannels(tape: Tape, input: Tensor, output: Tensor): void {
     params: { size: output.size, input_channels: channelsOf(input), output_channels: channelsOf(output) },
     tensors: { input, output },
     groups: Math.ceil(output.size / RESIZED_PER_GROUP),
+    again: 'same',
   });
 }
 

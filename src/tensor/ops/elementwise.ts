@@ -17,6 +17,7 @@ export function launchElementwise(
     params: { size, ...params },
     tensors,
     groups: Math.ceil(size / ELEMENTS_PER_GROUP),
+    again: 'same',
     ...(constants && { constants }),
   });
 }

@@ -39,6 +39,7 @@ function layerNormOfQuads(
     params: { columns, channels, rows, epsilon },
     tensors: { input, scale, shift, output, statistics },
     groups,
+    again: 'same',
   });
 
   return tape.record({

@@ -40,7 +40,7 @@ export function maxPool2d(tape: Tape, input: Tensor, options: PoolOptions): Tens
     const places = tape.tensor('max_pool2d.places', [...cells, columns], 'u32');
     overImages(tape, { input: quads, output, places }, (tensors, images) => {
       const groups = groupsOver(outputCells({ ...window, images }), columns);
-      tape.launch('max_pool2d_forward', { params: { ...window, images, columns }, tensors, groups });
+      tape.launch('max_pool2d_forward', { params: { ...window, images, columns }, tensors, groups, again: 'same' });
     });
     return tape.record({
       name: 'maxPool2d',
@@ -83,7 +83,7 @@ function averageOverWindows(tape: Tape, name: string, input: Tensor, window: Poo
     const output = tape.tensor('average_pool2d', [...leading, columns * 4]);
     overImages(tape, { input: quads, output }, (tensors, images) => {
       const groups = groupsOver(outputCells({ ...window, images }), columns);
-      tape.launch('average_pool2d_forward', { params: { ...window, images, columns }, tensors, groups });
+      tape.launch('average_pool2d_forward', { params: { ...window, images, columns }, tensors, groups, again: 'same' });
     });
     return tape.record({
       name,
