@@ -1,14 +1,15 @@
-// Gradient of a depthwise convolution (depthwise_forward.wgsl) with respect to its weight, in partial sums:
+// Gradient of a convolution in which an output channel meets one input channel (depthwise_forward.wgsl) with respect to its weight, in partial sums:
 //   partials[s, ky, kx, c] = Σ_{(n, y, x) in split s} input[n, y·STRIDE_Y − pad_top + ky·DILATION_Y, x·STRIDE_X − pad_left + kx·DILATION_X, c]
 //                                                     · output_gradient[n, y, x, c]
 //
-// input            [batch, height, width, columns]      columns, the channels, a multiple of 4
-// output_gradient  [batch, output_height, output_width, columns]
+// input            [batch, height, width, columns]; with GREY [batch, height, width], common to all c
+// output_gradient  [batch, output_height, output_width, columns]    columns, the output channels, a multiple of 4
 // partials         [splits, KERNEL_Y, KERNEL_X, columns]; with one split, the gradient itself
 //
 // A thread owns four channels and walks along LINES neighbouring output lines at a time, block after block of its split. With each step come one column of
 // the output's gradient and STRIDE_X of the input; the gradients of the last OPEN columns are kept. column_sum.wgsl adds the splits.
 
+const GREY: bool = false;
 const KERNEL_Y: u32 = 3u;
 const KERNEL_X: u32 = 3u;
 const STRIDE_Y: u32 = 1u;
@@ -67,7 +68,7 @@ fn main(
     let top = first_line * STRIDE_Y - params.pad_top;
     var input_at: array<u32, INPUT_LINES>;
     for (var i = 0u; i < INPUT_LINES; i++) { // unroll
-      input_at[i] = select(0u, (image * height + top + i) * width, top + i < height) * quads + quad;
+      input_at[i] = select(0u, (image * height + top + i) * width, top + i < height);
     }
     // Products with what lies outside are left out, not zero: the other factor may be NaN.
     var lines_meet: array<bool, LINES * KERNEL_Y>;
@@ -90,7 +91,7 @@ fn main(
       var values: array<vec4f, INPUT_LINES * STRIDE_X>;
       for (var j = 0u; j < STRIDE_X; j++) { // unroll
         for (var i = 0u; i < INPUT_LINES; i++) { // unroll
-          values[i * STRIDE_X + j] = input[input_at[i] + select(0u, left + j, left + j < width) * quads];
+          values[i * STRIDE_X + j] = load(input_at[i] + select(0u, left + j, left + j < width), quad);
         }
       }
       for (var kx = 0u; kx < KERNEL_X; kx++) { // unroll
@@ -110,4 +111,11 @@ fn main(
   for (var tap = 0u; tap < TAPS; tap++) { // unroll
     partials[(split * TAPS + tap) * quads + quad] = sums[tap];
   }
+}
+
+fn load(pixel: u32, quad: u32) -> vec4f {
+  if (GREY) {
+    return vec4f(input[pixel / 4u][pixel % 4u]);
+  }
+  return input[pixel * (params.columns / 4u) + quad];
 }

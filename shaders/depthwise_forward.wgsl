@@ -1,9 +1,9 @@
-// Depthwise convolution, with what follows it (the formula of conv2d_forward.wgsl, every channel being a group of its own):
+// Convolution in which an output channel meets one input channel, with what follows it (the formula of conv2d_forward.wgsl):
 //   output[n, y, x, c] = act(Σ_{ky, kx} input[n, y·STRIDE_Y − pad_top + ky·DILATION_Y, x·STRIDE_X − pad_left + kx·DILATION_X, c] · weight[ky, kx, c]
 //                            + bias[c] + residual[n, y, x, c])
 //
-// input     [batch, height, width, columns]      columns, the channels, a multiple of 4
-// weight    [KERNEL_Y, KERNEL_X, columns]
+// input     [batch, height, width, columns]; with GREY [batch, height, width], common to all c
+// weight    [KERNEL_Y, KERNEL_X, columns]       columns, the output channels, a multiple of 4
 // bias      [columns]; any tensor without BIAS
 // residual  as output; any tensor without RESIDUAL
 // output    [batch, output_height, output_width, columns]
@@ -14,6 +14,7 @@
 
 // #include "lib/conv2d.wgsl"
 
+const GREY: bool = false;
 const KERNEL_Y: u32 = 3u;
 const KERNEL_X: u32 = 3u;
 const STRIDE_Y: u32 = 1u;
@@ -62,7 +63,7 @@ fn main(
   for (var i = 0u; i < INPUT_LINES; i++) { // unroll
     let y = first_line * STRIDE_Y - params.pad_top + i;
     line_inside[i] = y < height;
-    line_at[i] = (image * height + y) * width * quads + quad;
+    line_at[i] = (image * height + y) * width;
   }
 
   var sums: array<vec4f, LINES * OPEN>; // those of a line one after the other, the pixel to be finished next being the first
@@ -73,7 +74,7 @@ fn main(
       let x = step * STRIDE_X - params.pad_left + j;
       for (var i = 0u; i < INPUT_LINES; i++) { // unroll
         let inside = line_inside[i] && x < width;
-        values[i * STRIDE_X + j] = select(vec4f(), input[select(0u, line_at[i] + x * quads, inside)], inside);
+        values[i * STRIDE_X + j] = select(vec4f(), load(select(0u, line_at[i] + x, inside), quad), inside);
       }
     }
     for (var line = 0u; line < LINES; line++) { // unroll
@@ -83,7 +84,9 @@ fn main(
           sums[line * OPEN + OPEN - 1u - kx * DILATION_X / STRIDE_X] += value * weights[ky * KERNEL_X + kx];
         }
       }
-      let x = step + 1u - OPEN;
+    }
+    let x = step + 1u - OPEN;
+    for (var line = 0u; line < LINES; line++) { // unroll
       if (step - begin + 1u >= OPEN && first_line + line < output_height) {
         finish(((image * output_height + first_line + line) * output_width + x) * quads + quad, sums[line * OPEN] + offset);
       }
@@ -93,4 +96,11 @@ fn main(
       sums[line * OPEN + OPEN - 1u] = vec4f();
     }
   }
+}
+
+fn load(pixel: u32, quad: u32) -> vec4f {
+  if (GREY) {
+    return vec4f(input[pixel / 4u][pixel % 4u]);
+  }
+  return input[pixel * (params.columns / 4u) + quad];
 }

@@ -15,19 +15,24 @@ const CONVOLUTIONS: Convolution[] = [
   { shape: [1, 11, 13, 4], weight: [5, 2, 1, 4], stride: [3, 2], padding: [2, 1, 0, 3], groups: 4 },
   { shape: [2, 12, 9, 4], weight: [3, 3, 1, 4], stride: [2, 3], dilation: [3, 2], padding: [3, 3, 1, 1], groups: 4 },
   { shape: [1, 6, 5, 260], weight: [1, 1, 1, 260], stride: [2, 2], groups: 260 }, // more channels than a workgroup has; pixels in no output
-  { shape: [2, 9, 8, 4], weight: [7, 7, 1, 4], padding: [3, 3, 3, 3], groups: 4 },
-  { shape: [1, 2, 2, 4], weight: [5, 5, 1, 4], padding: [2, 2, 2, 2], groups: 4 }, // a kernel larger than the image
+  { shape: [1, 1, 2, 4], weight: [3, 3, 1, 4], padding: [1, 1, 1, 1], groups: 4 }, // a kernel larger than the image
   { shape: [1, 3, 3, 4], weight: [1, 1, 1, 4], padding: [5, 2, 3, 4], groups: 4 }, // outputs that see padding only
   { shape: [5, 31, 29, 4], weight: [1, 3, 1, 4], padding: [0, 0, 1, 1], groups: 4 }, // pixels enough for several splits
   { shape: [1, 8, 8, 4], weight: [2, 2, 1, 4], stride: [3, 4], groups: 4 }, // a stride beyond the kernel
 ];
-const [, SIMPLE, STRIDED, RUNS, , DILATED, GAPS, , , PADDED, LONG] = CONVOLUTIONS as [...Convolution[], Convolution];
+const [, SIMPLE, STRIDED, RUNS, , DILATED, GAPS, , PADDED, LONG] = CONVOLUTIONS as [...Convolution[], Convolution];
+
+/** Of grey images: all output channels see the one channel that there is. */
+const GREY: Convolution[] = [
+  { shape: [2, 12, 12, 1], weight: [3, 3, 1, 8], padding: [1, 1, 1, 1] },
+  { shape: [3, 7, 9, 1], weight: [5, 4, 1, 260], stride: [2, 3], padding: [2, 1, 0, 3] }, // no whole vec4 of pixels
+];
 
 /** Kernels of so many taps are left to those of grouped convolutions. */
 const LARGE: Convolution = { shape: [1, 10, 9, 4], weight: [8, 7, 1, 4], padding: [4, 4, 3, 3], groups: 4 };
 
-gpuSuite('depthwise convolution', (test) => {
-  for (const convolution of [...CONVOLUTIONS, LARGE]) {
+gpuSuite('convolution of one channel for each output channel', (test) => {
+  for (const convolution of [...CONVOLUTIONS, ...GREY, LARGE]) {
     test(nameOf(convolution), (gpu) => compareWithReference(gpu, convolution));
   }
 
@@ -44,7 +49,8 @@ gpuSuite('depthwise convolution', (test) => {
       return tape.launches.map(({ shader }) => shader.name).filter((name) => name !== 'column_sum');
     };
     const own = ['depthwise_forward', 'depthwise_backward_input', 'depthwise_backward_weight'];
-    for (const convolution of CONVOLUTIONS) assert.equal(shadersOf(convolution), own);
+    const square: Convolution = { shape: [1, 9, 8, 4], weight: [7, 7, 1, 4], groups: 4 };
+    for (const convolution of [...CONVOLUTIONS, square]) assert.equal(shadersOf(convolution), own);
     const direct = ['conv2d_forward_direct', 'conv2d_backward_input_direct', 'conv2d_backward_weight_direct'];
     assert.equal(shadersOf(LARGE), direct);
     assert.equal(shadersOf({ shape: [1, 5, 5, 6], weight: [3, 3, 1, 6], groups: 6 }), direct);
@@ -54,15 +60,15 @@ gpuSuite('depthwise convolution', (test) => {
 
   test('the blocks of the other kind of adapter agree', async (gpu) => {
     const other = disguise(gpu, { isFallback: !gpu.adapter.isFallback });
-    for (const convolution of CONVOLUTIONS) await compareWithReference(other, convolution);
+    for (const convolution of [SIMPLE, RUNS, DILATED, LONG, GREY[1]]) await compareWithReference(other, convolution);
   });
 
   test('loops left as loops agree', async (gpu) => {
-    for (const convolution of [STRIDED, DILATED]) await compareWithReference(withPlainLoops(gpu), convolution);
+    for (const convolution of [DILATED, GREY[0]]) await compareWithReference(withPlainLoops(gpu), convolution);
   });
 
   test('gradients agree with finite differences', async (gpu) => {
-    for (const convolution of [SIMPLE, STRIDED, DILATED]) {
+    for (const convolution of [SIMPLE, STRIDED, DILATED, GREY[0]]) {
       await checkGradients(gpu, inputsOf(convolution, operandsOf(convolution)), (tape, t) =>
         conv2d(tape, t.input, t.weight, { ...optionsOf(convolution), bias: t.bias, residual: t.residual }),
       );
@@ -70,7 +76,7 @@ gpuSuite('depthwise convolution', (test) => {
   });
 
   test('NaN and infinities reach those results that they belong to, and no others', async (gpu) => {
-    for (const convolution of [SIMPLE, STRIDED, RUNS, DILATED, GAPS, PADDED]) {
+    for (const convolution of [SIMPLE, STRIDED, RUNS, DILATED, GAPS, PADDED, GREY[0]]) {
       const operands = operandsOf(convolution);
       // At the rim, where some taps find no input or no output: they must not multiply what lies elsewhere by zero.
       operands.input[operands.input.length - 1] = Number.NaN;

@@ -3,7 +3,7 @@ import type { Tape, Work } from '../tape.js';
 import type { Tensor } from '../tensor.js';
 import { launchColumnSum } from './column-sum.js';
 import { type Conv2dSteps, depthOf, flopsOf, type Geometry, geometryOf } from './conv2d-geometry.js';
-import { isDepthwise, launchDepthwise, launchDepthwiseBackwardInput, launchDepthwiseBackwardWeight } from './depthwise.js';
+import { isDepthwise, launchDepthwise, launchDepthwiseBackwardInput, launchDepthwiseBackwardWeight, meetsOneChannel } from './depthwise.js';
 import { type Family, kernelFor, productClass, splitsOf } from './families.js';
 import { launchPointwise, overImages, sumOverImages } from './parts.js';
 import { launchWinograd, launchWinogradWeightGradient, prefersWinograd, type WinogradGeometry } from './winograd.js';
@@ -130,7 +130,7 @@ function launchForward(tape: Tape, geometry: Geometry, { input, weight, bias, re
   const tensors = { input, weight, bias: bias ?? weight, residual: residual ?? input, output };
   const epilogue = { BIAS: bias !== undefined, RESIDUAL: residual !== undefined, RELU: relu };
   const flops = flopsOf(geometry);
-  if (isDepthwise(geometry)) {
+  if (meetsOneChannel(geometry)) {
     launchDepthwise(tape, geometry, tensors, epilogue);
     return;
   }
@@ -227,7 +227,7 @@ function launchBackwardInput(tape: Tape, geometry: Geometry, outputGradient: Ten
 
 function launchBackwardWeight(tape: Tape, geometry: Geometry, input: Tensor, outputGradient: Tensor, weightGradient: Tensor): void {
   const { batch, output_height, output_width, columns, kernel_y, kernel_x, channels } = geometry;
-  if (isDepthwise(geometry)) {
+  if (meetsOneChannel(geometry)) {
     launchDepthwiseBackwardWeight(tape, geometry, { input, outputGradient, weightGradient });
     return;
   }

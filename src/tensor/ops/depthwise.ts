@@ -1,4 +1,4 @@
-/** Convolutions in which every channel is a group of its own: bound by their loads, they have kernels of their own. */
+/** Convolutions in which an output channel meets one input channel: bound by their loads, they have kernels of their own. */
 import type { Gpu } from '../../gpu/gpu.js';
 import type { Tape } from '../tape.js';
 import type { Tensor } from '../tensor.js';
@@ -12,9 +12,14 @@ const MOST_TAPS = 49;
 /** Pixels of a weight gradient's sum below which it is not worth dividing. */
 const SHORTEST_SPLIT = 64;
 
-/** Whether these kernels take the convolution: an output channel for each input channel, in whole vec4. */
-export function isDepthwise({ channels, columns, groups, kernel_y, kernel_x }: Geometry): boolean {
-  return channels === 1 && columns === groups && columns % 4 === 0 && kernel_y * kernel_x <= MOST_TAPS;
+/** Whether these kernels take the convolution: of a grey image, or with an output channel for each input channel; in whole vec4. */
+export function meetsOneChannel({ channels, columns, groups, kernel_y, kernel_x }: Geometry): boolean {
+  return channels === 1 && (groups === columns || groups === 1) && columns % 4 === 0 && kernel_y * kernel_x <= MOST_TAPS;
+}
+
+/** The same for the gradient with respect to the input, in which a grey pixel meets all output channels. */
+export function isDepthwise(geometry: Geometry): boolean {
+  return meetsOneChannel(geometry) && geometry.groups === geometry.columns;
 }
 
 /**
@@ -44,7 +49,7 @@ export function launchDepthwise(
   const { lines, run } = blockOf(tape.gpu);
   const threads = batch * Math.ceil(output_height / lines) * Math.ceil(output_width / run) * (columns / 4);
   tape.launch('depthwise_forward', {
-    constants: { ...constantsOf(geometry), LINES: lines, RUN: run, ...epilogue },
+    constants: { ...constantsOf(geometry), GREY: geometry.groups === 1, LINES: lines, RUN: run, ...epilogue },
     params: { ...geometry },
     tensors,
     groups: Math.ceil(threads / THREADS),
@@ -88,7 +93,7 @@ export function launchDepthwiseBackwardWeight(
   const splits = Math.ceil(blocks / blocksPerSplit);
   const partials = splits > 1 ? tape.tensor('conv2d.partials', [splits, ...weightGradient.shape]) : weightGradient;
   tape.launch('depthwise_backward_weight', {
-    constants: { ...constantsOf(geometry), LINES: lines },
+    constants: { ...constantsOf(geometry), GREY: geometry.groups === 1, LINES: lines },
     params: { height, width, output_height, output_width, columns, pad_top, pad_left, blocks, blocks_per_split: blocksPerSplit },
     tensors: { input, output_gradient: outputGradient, partials },
     groups: Math.ceil((splits * quads) / THREADS),
