@@ -90,8 +90,8 @@ fn main(
       if (step - begin + 1u >= OPEN && first_line + line < output_height) {
         finish(((image * output_height + first_line + line) * output_width + x) * quads + quad, sums[line * OPEN] + offset);
       }
-      for (var i = 1u; i < OPEN; i++) { // unroll
-        sums[line * OPEN + i - 1u] = sums[line * OPEN + i];
+      for (var i = 0u; i < OPEN - 1u; i++) { // unroll
+        sums[line * OPEN + i] = sums[line * OPEN + i + 1u];
       }
       sums[line * OPEN + OPEN - 1u] = vec4f();
     }

@@ -1,4 +1,4 @@
-// What the convolutions of one group share: sizes, all bindings but the input's, and what follows the sum.
+// What forward convolutions share: sizes, all bindings but the input's, and what follows the sum.
 
 // #include "lib/rectify.wgsl"
 

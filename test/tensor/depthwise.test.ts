@@ -28,15 +28,15 @@ const GREY: Convolution[] = [
   { shape: [3, 7, 9, 1], weight: [5, 4, 1, 260], stride: [2, 3], padding: [2, 1, 0, 3] }, // no whole vec4 of pixels
 ];
 
-/** Kernels of so many taps are left to those of grouped convolutions. */
-const LARGE: Convolution = { shape: [1, 10, 9, 4], weight: [8, 7, 1, 4], padding: [4, 4, 3, 3], groups: 4 };
+/** So large a kernel is left to the shaders of grouped convolutions. */
+const LARGE: Convolution = { shape: [1, 10, 9, 4], weight: [9, 8, 1, 4], padding: [4, 4, 4, 3], groups: 4 };
 
 gpuSuite('convolution of one channel for each output channel', (test) => {
   for (const convolution of [...CONVOLUTIONS, ...GREY, LARGE]) {
     test(nameOf(convolution), (gpu) => compareWithReference(gpu, convolution));
   }
 
-  test('its kernels take channels in whole vec4 and kernels of up to 49 taps', (gpu) => {
+  test('its shaders take channels in whole vec4 and fields of up to 64 pixels', (gpu) => {
     const shadersOf = (convolution: Convolution) => {
       const tape = new Tape(gpu);
       const tensor = (shape: number[]) => {
@@ -49,10 +49,11 @@ gpuSuite('convolution of one channel for each output channel', (test) => {
       return tape.launches.map(({ shader }) => shader.name).filter((name) => name !== 'column_sum');
     };
     const own = ['depthwise_forward', 'depthwise_backward_input', 'depthwise_backward_weight'];
-    const square: Convolution = { shape: [1, 9, 8, 4], weight: [7, 7, 1, 4], groups: 4 };
-    for (const convolution of [...CONVOLUTIONS, square]) assert.equal(shadersOf(convolution), own);
+    const widest: Convolution = { shape: [1, 9, 8, 4], weight: [7, 7, 1, 4], stride: [2, 2], padding: [3, 3, 3, 3], groups: 4 };
+    for (const convolution of [...CONVOLUTIONS, widest]) assert.equal(shadersOf(convolution), own);
     const direct = ['conv2d_forward_direct', 'conv2d_backward_input_direct', 'conv2d_backward_weight_direct'];
     assert.equal(shadersOf(LARGE), direct);
+    assert.equal(shadersOf({ ...widest, dilation: [1, 2] }), direct);
     assert.equal(shadersOf({ shape: [1, 5, 5, 6], weight: [3, 3, 1, 6], groups: 6 }), direct);
     assert.equal(shadersOf({ shape: [1, 5, 5, 4], weight: [3, 3, 1, 8], groups: 4 }), direct);
     return Promise.resolve();

@@ -7,14 +7,16 @@ import { flopsOf, type Geometry } from './conv2d-geometry.js';
 import { splitsOf } from './families.js';
 
 const THREADS = 64;
-/** Taps beyond which the weights of a thread's channels overflow its registers. */
-const MOST_TAPS = 49;
+/** Pixels under the kernel and one step of it, 8×8: beyond them a thread would want too many registers, and a driver compile for too long. */
+const LARGEST_FIELD = 64;
 /** Pixels of a weight gradient's sum below which it is not worth dividing. */
 const SHORTEST_SPLIT = 64;
 
 /** Whether these kernels take the convolution: of a grey image, or with an output channel for each input channel; in whole vec4. */
-export function meetsOneChannel({ channels, columns, groups, kernel_y, kernel_x }: Geometry): boolean {
-  return channels === 1 && (groups === columns || groups === 1) && columns % 4 === 0 && kernel_y * kernel_x <= MOST_TAPS;
+export function meetsOneChannel({ channels, columns, groups, ...kernel }: Geometry): boolean {
+  const field =
+    ((kernel.kernel_y - 1) * kernel.dilation_y + kernel.stride_y) * ((kernel.kernel_x - 1) * kernel.dilation_x + kernel.stride_x);
+  return channels === 1 && (groups === columns || groups === 1) && columns % 4 === 0 && field <= LARGEST_FIELD;
 }
 
 /** The same for the gradient with respect to the input, in which a grey pixel meets all output channels. */
