@@ -135,14 +135,23 @@ fn main(
   for (var i = 0u; i < ROWS * COLUMNS; i++) { // unroll
     tile[i] = sum[i];
   }
-  let row_end = min(row0 + ROWS, rows);
-  for (var row = row0; row < row_end; row++) {
-    let line = row / phase_width;
-    let y = phase_y + line % phase_height * stride_y;
-    let x = phase_x + row % phase_width * stride_x;
-    let pixel = (line / phase_height * params.height + y) * params.width + x;
+  // The first pixel's place takes divisions, which are slow, the others follow from it.
+  let line = row0 / phase_width;
+  var j = row0 - line * phase_width;
+  var n = line / phase_height;
+  var i = line - n * phase_height;
+  let row_end = min(ROWS, rows - row0);
+  for (var row = 0u; row < row_end; row++) {
+    let pixel = (n * params.height + phase_y + i * stride_y) * params.width + phase_x + j * stride_x;
     for (var c = 0u; c < COLUMNS; c++) { // unroll
-      input_gradient[pixel * columns + column0 + c] = tile[(row - row0) * COLUMNS + c];
+      input_gradient[pixel * columns + column0 + c] = tile[row * COLUMNS + c];
     }
+    j++;
+    let line_done = j == phase_width;
+    j = select(j, 0u, line_done);
+    i += select(0u, 1u, line_done);
+    let image_done = i == phase_height;
+    i = select(i, 0u, image_done);
+    n += select(0u, 1u, image_done);
   }
 }

@@ -1,12 +1,12 @@
 // Convolution of one group, with what follows it:
 //   output[n, y, x, o] = act(Σ_{ky, kx, c} input[n, y·stride_y − pad_top + ky·dilation_y, x·stride_x − pad_left + kx·dilation_x, c] · weight[ky, kx, c, o]
 //                            + bias[o] + residual[n, y, x, o])
-// Pixels outside the image count as zero. act is the identity, or max(0, ·) where relu is 1.
+// Pixels outside the image count as zero. act is the identity, or max(0, ·) with RELU.
 //
 // input     [batch, height, width, channels]             channels a multiple of 4
 // weight    [kernel_y, kernel_x, channels, columns]      columns, the output channels, a multiple of 4
-// bias      [columns]; any tensor where has_bias is 0
-// residual  as output; any tensor where has_residual is 0
+// bias      [columns]; any tensor without BIAS
+// residual  as output; any tensor without RESIDUAL
 // output    [batch, output_height, output_width, columns]
 //
 // A matrix product whose left side is never written down: its rows are output pixels, its depth runs over the taps of the kernel and the channels.

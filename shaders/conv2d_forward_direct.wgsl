@@ -4,8 +4,8 @@
 //
 // input     [batch, height, width, groups · channels]
 // weight    [kernel_y, kernel_x, channels, columns]      columns, the output channels, a multiple of CHANNELS · groups
-// bias      [columns]; any tensor where has_bias is 0
-// residual  as output; any tensor where has_residual is 0
+// bias      [columns]; any tensor without BIAS
+// residual  as output; any tensor without RESIDUAL
 // output    [batch, output_height, output_width, columns]
 //
 // A thread computes CHANNELS neighbouring channels of one group in PIXELS neighbouring pixels.
@@ -14,6 +14,9 @@
 
 const CHANNELS: u32 = 4u; // 1 where a group's output channels are no multiple of 4, as in a depthwise convolution
 const PIXELS: u32 = 4u;
+const BIAS: bool = false;
+const RESIDUAL: bool = false;
+const RELU: bool = false;
 
 struct Params {
   batch: u32,
@@ -32,9 +35,6 @@ struct Params {
   dilation_y: u32,
   dilation_x: u32,
   groups: u32, // of channels
-  has_bias: u32,
-  has_residual: u32,
-  relu: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -120,9 +120,6 @@ fn main(
     }
   }
 
-  let has_bias = params.has_bias != 0u;
-  let has_residual = params.has_residual != 0u;
-  let relu = params.relu != 0u;
   // A copy with a running index: written out, the stores would take a driver long to compile.
   var tile: array<f32, PIXELS * CHANNELS>;
   for (var i = 0u; i < PIXELS * CHANNELS; i++) { // unroll
@@ -133,13 +130,16 @@ fn main(
     for (var i = 0u; i < CHANNELS; i++) { // unroll
       let output_at = pixel * columns + column0 + i;
       var value = tile[(pixel - pixel0) * CHANNELS + i];
-      if (has_bias) {
+      if (BIAS) {
         value += bias[column0 + i];
       }
-      if (has_residual) {
+      if (RESIDUAL) {
         value += residual[output_at];
       }
-      output[output_at] = select(value, rectify(vec4f(value)).x, relu);
+      if (RELU) {
+        value = rectify(vec4f(value)).x;
+      }
+      output[output_at] = value;
     }
   }
 }

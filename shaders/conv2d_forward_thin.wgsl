@@ -1,4 +1,4 @@
-// Convolution of one group whose input has few channels (grey or coloured pixels), of any count; the formula and layouts of conv2d_forward.wgsl.
+// Convolution of one group whose input has few channels (coloured pixels), of any count; the formula and layouts of conv2d_forward.wgsl.
 //
 // The same outer products, but taking one channel of one tap at a time: a lane loads single numbers of the input.
 enable subgroups;

@@ -125,6 +125,8 @@ export const OPERATOR_CASES: readonly OperatorCase[] = [
   ...convolution('convolution 1×1, 32×24×24, 64 to 128', '32x24x24x64,1x1x64x128'),
   ...convolution('convolution 3×3 stride 2, 32×24×24, 64 to 128', '32x24x24x64,3x3x64x128', { stride: 2 }),
   ...convolution('convolution 5×5, 32×24×24, 32 to 32', '32x24x24x32,5x5x32x32'),
+  operator('convolution 3×3, 64×48×48, 1 to 16, forward', 'conv2d', '64x48x48x1,3x3x1x16'),
+  operator('convolution 3×3, 64×48×48, 1 to 16, weight gradient', 'conv2d', '64x48x48x1,3x3x1x16', { pass: 'backward', wrt: 1 }),
   ...convolution('depthwise 3×3, 32×24×24, 128', '32x24x24x128,3x3x1x128', { groups: 128 }),
   operator('batch norm, 32×24×24×64, both ways', 'batch_norm', '32x24x24x64', { pass: 'both', size: 'quick' }),
   operator('batch norm, 256×24×24×64, both ways', 'batch_norm', '256x24x24x64', { pass: 'both', size: 'large' }),

@@ -26,7 +26,7 @@ const ACTIVATIONS: Record<string, (tape: Tape, input: Tensor) => Tensor> = { rel
 
 const OPERATORS: Operator[] = [
   {
-    shaders: /^(conv2d|winograd)/,
+    shaders: /^(conv2d|depthwise|winograd)/,
     shapes: ['input NxHxWxC', 'weight HxWxCxC'],
     record: (tape, [input, weight], { padding = Math.floor(weight.shape[0] / 2), ...options }) =>
       ops.conv2d(tape, input, weight, { padding: Number(padding), ...options }),

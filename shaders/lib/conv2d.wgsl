@@ -1,6 +1,10 @@
-// What the convolutions of one group share: sizes, all bindings but the input's, and what follows the sum.
+// What forward convolutions share: sizes, all bindings but the input's, and what follows the sum.
 
 // #include "lib/rectify.wgsl"
+
+const BIAS: bool = false;
+const RESIDUAL: bool = false;
+const RELU: bool = false;
 
 struct Params {
   batch: u32,
@@ -19,9 +23,6 @@ struct Params {
   dilation_y: u32,
   dilation_x: u32,
   groups: u32, // workgroups with work: row tiles · column tiles
-  has_bias: u32,
-  has_residual: u32,
-  relu: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -32,7 +33,7 @@ struct Params {
 
 // The bias of four channels, or zero.
 fn offset_of(quad: u32) -> vec4f {
-  if (params.has_bias != 0u) {
+  if (BIAS) {
     return bias[quad];
   }
   return vec4f();
@@ -41,8 +42,11 @@ fn offset_of(quad: u32) -> vec4f {
 // Writes act(sum + residual), act being the identity or max(0, ·), of four channels of one pixel, at `at` in vec4.
 fn finish(at: u32, sum: vec4f) {
   var value = sum;
-  if (params.has_residual != 0u) {
+  if (RESIDUAL) {
     value += residual[at];
   }
-  output[at] = select(value, rectify(value), params.relu != 0u);
+  if (RELU) {
+    value = rectify(value);
+  }
+  output[at] = value;
 }

@@ -20,7 +20,7 @@ interface RunOptions {
   step?: number;
 }
 
-interface RunResult {
+export interface RunResult {
   outputs: Record<string, Float32Array | Uint32Array>;
   gradients: Record<string, Float32Array>;
 }

@@ -2,47 +2,19 @@ import { ShapeError } from '../../errors.js';
 import type { Tape, Work } from '../tape.js';
 import type { Tensor } from '../tensor.js';
 import { launchColumnSum } from './column-sum.js';
+import { type Conv2dSteps, depthOf, flopsOf, type Geometry, geometryOf } from './conv2d-geometry.js';
+import { isDepthwise, launchDepthwise, launchDepthwiseBackwardInput, launchDepthwiseBackwardWeight, meetsOneChannel } from './depthwise.js';
 import { type Family, kernelFor, productClass, splitsOf } from './families.js';
 import { launchPointwise, overImages, sumOverImages } from './parts.js';
 import { launchWinograd, launchWinogradWeightGradient, prefersWinograd, type WinogradGeometry } from './winograd.js';
 
-export interface Conv2dOptions {
+export interface Conv2dOptions extends Conv2dSteps {
   /** [Cout], added to every pixel. */
   bias?: Tensor;
-  /** Along both axes, or [y, x]. Default 1. */
-  stride?: number | [number, number];
-  /** Zero pixels around the image: on all sides, [y, x], or [top, bottom, left, right]. Default 0. */
-  padding?: number | [number, number] | [number, number, number, number];
-  /** Distance of the kernel's taps: along both axes, or [y, x]. Default 1. */
-  dilation?: number | [number, number];
-  /** Input and output channels fall into so many groups, convolved one by one. Default 1. */
-  groups?: number;
   /** Applied last. Default none. */
   activation?: 'none' | 'relu';
   /** Of the output's shape, added before the activation. */
   residual?: Tensor;
-}
-
-/** All sizes of a convolution, named as the params of its shaders. */
-interface Geometry {
-  batch: number;
-  height: number;
-  width: number;
-  /** Input channels of one group. */
-  channels: number;
-  output_height: number;
-  output_width: number;
-  /** Output channels of all groups. */
-  columns: number;
-  kernel_y: number;
-  kernel_x: number;
-  stride_y: number;
-  stride_x: number;
-  pad_top: number;
-  pad_left: number;
-  dilation_y: number;
-  dilation_x: number;
-  groups: number;
 }
 
 /** Pixels that a thread of the direct kernels computes. */
@@ -115,61 +87,6 @@ export function conv2d(tape: Tape, input: Tensor, weight: Tensor, options: Conv2
   });
 }
 
-function geometryOf(input: Tensor, weight: Tensor, { stride = 1, padding = 0, dilation = 1, groups = 1 }: Conv2dOptions): Geometry {
-  const fail = (what: string, remedy: string): never => {
-    throw new ShapeError(`conv2d of [${input.shape}] with weight [${weight.shape}]: ${what}`, remedy);
-  };
-  if (input.shape.length !== 4 || weight.shape.length !== 4) {
-    fail('both need four axes', 'Input is [N, H, W, Cin], weight [kernel y, kernel x, Cin / groups, Cout].');
-  }
-  const [batch, height, width, inputChannels] = input.shape as [number, number, number, number];
-  const [kernel_y, kernel_x, channels, columns] = weight.shape as [number, number, number, number];
-  if (channels * groups !== inputChannels) {
-    fail(`${inputChannels} input channels in ${groups} groups`, `The weight is for ${channels * groups}.`);
-  }
-  if (columns % groups !== 0) fail(`${columns} output channels in ${groups} groups`, 'The groups must divide them.');
-  const [stride_y, stride_x] = pair(stride);
-  const [dilation_y, dilation_x] = pair(dilation);
-  for (const value of [stride_y, stride_x, dilation_y, dilation_x]) {
-    if (!Number.isInteger(value) || value < 1) fail(`stride ${stride}, dilation ${dilation}`, 'Both are whole numbers from 1.');
-  }
-  const [pad_top, bottom, pad_left, right] = sides(padding);
-  for (const value of [pad_top, bottom, pad_left, right]) {
-    if (!Number.isInteger(value) || value < 0) fail(`padding ${padding}`, 'It is in whole pixels, not negative.');
-  }
-  const output_height = Math.floor((height + pad_top + bottom - dilation_y * (kernel_y - 1) - 1) / stride_y) + 1;
-  const output_width = Math.floor((width + pad_left + right - dilation_x * (kernel_x - 1) - 1) / stride_x) + 1;
-  if (output_height < 1 || output_width < 1) {
-    fail('the kernel is larger than the padded image', 'Use larger images, more padding or a smaller kernel.');
-  }
-  return {
-    ...{ batch, height, width, channels, output_height, output_width, columns, kernel_y, kernel_x },
-    ...{ stride_y, stride_x, pad_top, pad_left, dilation_y, dilation_x, groups },
-  };
-}
-
-function pair(value: number | [number, number]): [number, number] {
-  return typeof value === 'number' ? [value, value] : value;
-}
-
-/** [top, bottom, left, right] */
-function sides(padding: NonNullable<Conv2dOptions['padding']>): [number, number, number, number] {
-  if (typeof padding !== 'number' && padding.length === 4) return padding;
-  const [y, x] = pair(padding);
-  return [y, y, x, x];
-}
-
-/** Multiply-adds counted twice, those with padding included: the same for all three directions. */
-function flopsOf(geometry: Geometry): number {
-  const { batch, output_height, output_width, columns } = geometry;
-  return 2 * batch * output_height * output_width * columns * depthOf(geometry);
-}
-
-/** Terms of one output. */
-function depthOf({ kernel_y, kernel_x, channels }: Geometry): number {
-  return kernel_y * kernel_x * channels;
-}
-
 /** What shaders/winograd_input.wgsl is made for. */
 function isWinograd({ kernel_y, kernel_x, stride_y, stride_x, dilation_y, dilation_x, groups }: Geometry): boolean {
   return kernel_y === 3 && kernel_x === 3 && [stride_y, stride_x, dilation_y, dilation_x, groups].every((value) => value === 1);
@@ -211,8 +128,12 @@ interface Operands {
 function launchForward(tape: Tape, geometry: Geometry, { input, weight, bias, residual, output }: Operands, relu: boolean): void {
   const { batch, output_height, output_width, columns, channels } = geometry;
   const tensors = { input, weight, bias: bias ?? weight, residual: residual ?? input, output };
-  const epilogue = { has_bias: bias ? 1 : 0, has_residual: residual ? 1 : 0, relu: relu ? 1 : 0 };
+  const epilogue = { BIAS: bias !== undefined, RESIDUAL: residual !== undefined, RELU: relu };
   const flops = flopsOf(geometry);
+  if (meetsOneChannel(geometry)) {
+    launchDepthwise(tape, geometry, tensors, epilogue);
+    return;
+  }
   const pixels = batch * output_height * output_width;
   const size = { rows: pixels, columns, depth: depthOf(geometry), count: 1 };
   const thin = channels % 4 !== 0;
@@ -240,16 +161,16 @@ function launchForward(tape: Tape, geometry: Geometry, { input, weight, bias, re
     const CHANNELS = directChannels(columns / geometry.groups);
     const groups = Math.ceil((Math.ceil(pixels / DIRECT_PIXELS) * (columns / CHANNELS)) / kernel.threads);
     tape.launch('conv2d_forward_direct', {
-      constants: { CHANNELS },
-      params: { ...geometry, ...epilogue },
+      constants: { CHANNELS, ...epilogue },
+      params: { ...geometry },
       ...{ tensors, groups, flops, work },
     });
     return;
   }
   const groups = Math.ceil(pixels / kernel.rows) * Math.ceil(columns / kernel.columns);
   tape.launch(kernel.family === 'tiled' ? 'conv2d_forward_tiled' : thin ? 'conv2d_forward_thin' : 'conv2d_forward', {
-    constants: kernel.constants,
-    params: { ...geometry, ...epilogue, groups },
+    constants: { ...kernel.constants, ...epilogue },
+    params: { ...geometry, groups },
     ...{ tensors, groups, flops, work },
   });
 }
@@ -257,6 +178,10 @@ function launchForward(tape: Tape, geometry: Geometry, { input, weight, bias, re
 function launchBackwardInput(tape: Tape, geometry: Geometry, outputGradient: Tensor, weight: Tensor, inputGradient: Tensor): void {
   const { batch, height, width, channels, columns, stride_y, stride_x } = geometry;
   const tensors = { output_gradient: outputGradient, weight, input_gradient: inputGradient };
+  if (isDepthwise(geometry)) {
+    launchDepthwiseBackwardInput(tape, geometry, tensors);
+    return;
+  }
   const flops = flopsOf(geometry);
   // The pixels that meet the same taps form one product.
   const phases = stride_y * stride_x;
@@ -302,6 +227,10 @@ function launchBackwardInput(tape: Tape, geometry: Geometry, outputGradient: Ten
 
 function launchBackwardWeight(tape: Tape, geometry: Geometry, input: Tensor, outputGradient: Tensor, weightGradient: Tensor): void {
   const { batch, output_height, output_width, columns, kernel_y, kernel_x, channels } = geometry;
+  if (meetsOneChannel(geometry)) {
+    launchDepthwiseBackwardWeight(tape, geometry, { input, outputGradient, weightGradient });
+    return;
+  }
   const flops = flopsOf(geometry);
   const pixels = batch * output_height * output_width;
   const taps = kernel_y * kernel_x;
