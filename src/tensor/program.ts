@@ -104,8 +104,10 @@ export class Program {
   run(readback?: Readback): Promise<Float32Array[]> | undefined {
     const encoder = this.gpu.device.createCommandEncoder();
     const pass = encoder.beginComputePass();
+    let current: GPUComputePipeline | undefined;
     for (const { pipeline, bindGroup, launch } of this.dispatches) {
-      pass.setPipeline(pipeline);
+      if (pipeline !== current) pass.setPipeline(pipeline);
+      current = pipeline;
       pass.setBindGroup(0, bindGroup);
       pass.dispatchWorkgroups(launch.groups[0], launch.groups[1], launch.groups[2]);
     }

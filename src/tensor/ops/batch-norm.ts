@@ -1,18 +1,21 @@
 import { ShapeError } from '../../errors.js';
 import type { Tape } from '../tape.js';
-import type { Tensor } from '../tensor.js';
-import {
-  channelsOf,
-  copyChannels,
-  divideRows,
-  launchAffineBackward,
-  overChunks,
-  overRows,
-  type RowDivision,
-  requireChannelVectors,
-  resizeChannels,
-  wholeQuads,
-} from './channels.js';
+import { sizeOf, type Tensor } from '../tensor.js';
+import { channelsOf, copyChannels, requireChannelVectors, resizeChannels, wholeQuads } from './channels.js';
+import { partsOf, rowsOf } from './parts.js';
+
+/**
+ * How the rows are divided (shaders/lib/column_blocks.wgsl). A workgroup has so many `threads`; a first stage has about `groups` of them, and at most
+ * `chunks` for a column, which every thread (or workgroup, where it is shared) of the second stage reads again before its `rowsPerThread`.
+ */
+const DIVISION = {
+  software: { threads: 16, shared: false, groups: 64, chunks: 32, rowsPerThread: 512 },
+  gpu: { threads: 256, shared: true, groups: 512, chunks: 128, rowsPerThread: 8 },
+};
+/** Columns of four channels that a workgroup takes at most: 256 bytes of each row. */
+const MOST_COLUMNS = 16;
+/** Rows that a thread of the first stage walks at least, where there are enough of them: below, its start costs as much as its work. */
+const LEAST_ROWS = 4;
 
 /** All of shape [C]. The running values are read in evaluation, and updated by each run in training. */
 export interface BatchNormState {
@@ -52,25 +55,28 @@ export function batchNorm(tape: Tape, input: Tensor, state: BatchNormState, opti
   }
   if (channelsOf(input) % 4 !== 0) return batchNormOfAnyChannels(tape, input, state, options);
 
-  const division = divideRows(tape, input);
-  const { columns, rows, chunks, rowsPerChunk, rowsPerThread } = division;
-  if (tape.training && rows < 2) {
+  const { training } = tape;
+  const division = divide(tape, input);
+  const { columns, rows, chunks, block, rowsPerChunk, rowsPerPart, constants } = division;
+  if (training && rows < 2) {
     throw new ShapeError(
       `batchNorm of [${input.shape}] in training`,
       'One row has no variance: use a larger batch, or drop the last incomplete one.',
     );
   }
-  const { mean, variance } = tape.training
-    ? batchMoments(tape, input, division, state, momentum)
-    : { mean: runningMean, variance: runningVariance };
-
+  const moments = tape.tensor('batch_norm.moments', [training ? 1 + chunks : 1, 2, columns * 4]);
+  if (training) {
+    overChunks(tape, division, { input }, (run, size, groups) =>
+      tape.launch('batch_norm_statistics', { constants, params: size, tensors: { moments, ...run }, groups }),
+    );
+  }
   const relu = activation === 'relu';
   const output = tape.tensor('batch_norm', input.shape);
-  overRows(tape, division, { input, output, ...(residual && { residual }) }, (run, count, groups) =>
+  overRows(tape, division, { input, output, ...(residual && { residual }) }, (run, part, groups) =>
     tape.launch('batch_norm_forward', {
-      constants: { RELU: relu, RESIDUAL: residual !== undefined },
-      params: { columns, rows: count, rows_per_thread: rowsPerThread, epsilon },
-      tensors: { mean, variance, scale, shift, residual: scale, ...run },
+      constants: { ...constants, BATCH_MOMENTS: training, RELU: relu, RESIDUAL: residual !== undefined },
+      params: { ...part, batch_rows: rows, rows_per_chunk: rowsPerChunk, chunks, epsilon, momentum },
+      tensors: { moments, scale, shift, residual: scale, running_mean: runningMean, running_variance: runningVariance, ...run },
       groups,
       again: 'same',
     }),
@@ -87,64 +93,102 @@ export function batchNorm(tape: Tape, input: Tensor, state: BatchNormState, opti
         : residual?.differentiable
           ? tape.gradientTarget(residual)
           : tape.tensor('batch_norm.masked', input.shape);
-      const scaleGradient = tape.gradientTarget(scale);
-      const shiftGradient = tape.gradientTarget(shift);
       const partials = tape.tensor('batch_norm.partials', [chunks, 2, columns * 4]);
       const summed = { input, output_gradient: outputGradient, ...(relu && { output, masked_gradient: gradient }) };
       const unused = tape.tensor('unused', [4]);
-      overChunks(tape, division, summed, partials, (run, size, groups) =>
+      overChunks(tape, division, summed, (run, size, groups) =>
         tape.launch('batch_norm_backward_sums', {
-          constants: { RELU: relu },
-          params: { columns, ...size, rows_per_chunk: rowsPerChunk, epsilon },
-          tensors: { mean, variance, output: scale, masked_gradient: unused, ...run },
+          constants: { ...constants, RELU: relu },
+          params: { ...size, epsilon },
+          tensors: { moments, output: scale, masked_gradient: unused, partials, ...run },
           groups,
         }),
       );
-      launchAffineBackward(tape, division, partials, scaleGradient, shiftGradient);
 
-      let inputGradient: Tensor | undefined;
-      if (input.differentiable) {
-        inputGradient = tape.gradientTarget(input);
-        const sums = tape.training
-          ? { scale_gradient: scaleGradient, shift_gradient: shiftGradient }
-          : { input: scale, scale_gradient: scale, shift_gradient: scale };
-        const applied = { output_gradient: gradient, input_gradient: inputGradient, ...(tape.training && { input }) };
-        overRows(tape, division, applied, (run, count, groups) =>
-          tape.launch('batch_norm_backward_input', {
-            constants: { BATCH_MOMENTS: tape.training },
-            params: { columns, rows: count, batch_rows: rows, rows_per_thread: rowsPerThread, epsilon },
-            tensors: { mean, variance, scale, ...sums, ...run },
-            groups,
-          }),
-        );
+      const scaleGradient = tape.gradientTarget(scale);
+      const shiftGradient = tape.gradientTarget(shift);
+      const inputGradient = input.differentiable ? tape.gradientTarget(input) : undefined;
+      const finish = (tensors: Record<string, Tensor>, part: RowsPart, groups: number) =>
+        tape.launch('batch_norm_backward_input', {
+          constants: { ...constants, BATCH_MOMENTS: training },
+          params: { ...part, batch_rows: rows, chunks, epsilon },
+          tensors: { input: scale, moments, partials, scale, scale_gradient: scaleGradient, shift_gradient: shiftGradient, ...tensors },
+          groups,
+        });
+      if (inputGradient) {
+        overRows(tape, division, { output_gradient: gradient, input_gradient: inputGradient, ...(training && { input }) }, finish);
+      } else {
+        const none = { columns, block, rows: 0, rows_per_part: rowsPerPart, once: 1 };
+        finish({ output_gradient: scale, input_gradient: unused }, none, division.blocks);
       }
       return [inputGradient, scaleGradient, shiftGradient, gradient];
     },
   });
 }
 
-/** The batch's mean and biased variance of each channel; moves the running values. */
-function batchMoments(
+/** The work over [rows, 4 * columns]: workgroups take a block of columns of some of the rows. */
+interface Division {
+  constants: { THREADS: number; SHARED: boolean };
+  columns: number;
+  /** Columns of a workgroup at most, and the number of such blocks. */
+  block: number;
+  blocks: number;
+  rows: number;
+  /** First stage: `chunks` of `rowsPerChunk`, none empty. */
+  chunks: number;
+  rowsPerChunk: number;
+  /** Second stage: rows of a part. */
+  rowsPerPart: number;
+  /** Chunks or parts of a workgroup. */
+  partsPerGroup: number;
+}
+
+function divide(tape: Tape, input: Tensor): Division {
+  const { threads, shared, groups, chunks: most, rowsPerThread } = DIVISION[tape.gpu.adapter.isFallback ? 'software' : 'gpu'];
+  const columns = channelsOf(input) / 4;
+  const rows = sizeOf(input.shape.slice(0, -1));
+  const blocks = Math.ceil(columns / MOST_COLUMNS);
+  const block = Math.ceil(columns / blocks);
+  const lanes = shared ? Math.floor(threads / block) : 1;
+  const partsPerGroup = shared ? 1 : Math.floor(threads / block);
+  const wanted = Math.min(most, Math.ceil((groups * partsPerGroup) / blocks), Math.ceil(rows / (lanes * LEAST_ROWS)));
+  const rowsPerChunk = Math.ceil(rows / wanted);
+  const chunks = Math.ceil(rows / rowsPerChunk);
+  const constants = { THREADS: threads, SHARED: shared };
+  return { constants, columns, block, blocks, rows, chunks, rowsPerChunk, rowsPerPart: lanes * rowsPerThread, partsPerGroup };
+}
+
+/** Params of a kernel over some of the rows. */
+type RowsPart = Record<'columns' | 'block' | 'rows' | 'rows_per_part' | 'once', number>;
+
+/** Calls `launch` with runs of the rows of tensors [..., C], for a kernel that treats them one by one. */
+function overRows<T extends Record<string, Tensor>>(
   tape: Tape,
-  input: Tensor,
-  division: RowDivision,
-  { runningMean, runningVariance }: BatchNormState,
-  momentum: number,
-): { mean: Tensor; variance: Tensor } {
-  const { columns, rows, chunks, rowsPerChunk, lanes } = division;
+  { columns, block, blocks, rows, rowsPerPart, partsPerGroup }: Division,
+  tensors: T,
+  launch: (run: T, part: RowsPart, groups: number) => void,
+): void {
   const channels = columns * 4;
-  const partials = tape.tensor('batch_norm.partials', [chunks, 2, channels]);
-  overChunks(tape, division, { input }, partials, (tensors, size, groups) =>
-    tape.launch('batch_norm_statistics', { params: { columns, ...size, rows_per_chunk: rowsPerChunk }, tensors, groups }),
-  );
-  const moments = { mean: tape.tensor('batch_norm.mean', [channels]), variance: tape.tensor('batch_norm.variance', [channels]) };
-  tape.launch('batch_norm_moments', {
-    constants: { LANES: lanes },
-    params: { channels, rows, rows_per_chunk: rowsPerChunk, chunks, momentum },
-    tensors: { partials, ...moments, running_mean: runningMean, running_variance: runningVariance },
-    groups: division.channelGroups,
-  });
-  return moments;
+  for (const part of partsOf(tape, rows, [channels * 4])) {
+    const params = { columns, block, rows: part.count, rows_per_part: rowsPerPart, once: part.first === 0 ? 1 : 0 };
+    launch(rowsOf(tape, tensors, part, [channels]), params, blocks * Math.ceil(part.count / (rowsPerPart * partsPerGroup)));
+  }
+}
+
+/** Calls `launch` with runs of chunks of the rows of tensors [..., C], for a kernel that sums them by chunk. */
+function overChunks<T extends Record<string, Tensor>>(
+  tape: Tape,
+  { columns, block, blocks, rows, chunks, rowsPerChunk, partsPerGroup }: Division,
+  tensors: T,
+  launch: (run: T, params: Record<'columns' | 'block' | 'rows' | 'rows_per_chunk' | 'first_chunk', number>, groups: number) => void,
+): void {
+  const channels = columns * 4;
+  for (const part of partsOf(tape, chunks, [rowsPerChunk * channels * 4])) {
+    const first = part.first * rowsPerChunk;
+    const count = Math.min(part.count * rowsPerChunk, rows - first);
+    const params = { columns, block, rows: count, rows_per_chunk: rowsPerChunk, first_chunk: part.first };
+    launch(rowsOf(tape, tensors, { first, count }, [channels]), params, blocks * Math.ceil(part.count / partsPerGroup));
+  }
 }
 
 /** Pads the channels to a multiple of four, and cuts the result. */

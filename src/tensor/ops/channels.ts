@@ -1,7 +1,6 @@
 import { ShapeError } from '../../errors.js';
 import type { Tape } from '../tape.js';
 import { sizeOf, type Tensor } from '../tensor.js';
-import { partsOf, rowsOf } from './parts.js';
 
 const THREADS_PER_GROUP = 64;
 /** Elements that one workgroup of `channels_resize.wgsl` covers. */
@@ -9,11 +8,10 @@ const RESIZED_PER_GROUP = 1024;
 /** Rows that a thread walks at least, where there are enough of them: below, its start costs as much as its work. */
 const LEAST_ROWS = 16;
 /**
- * How kernels over channels divide their rows. `threads` of a first stage keep the adapter busy (more would only lengthen the second), `lanes` of
- * them share a channel in the second stage; `rowsPerThread` go to a thread that only applies what was found. Software adapters have few
- * cores, and threads and barriers cost them more than longer loops.
+ * How sums over rows are divided. `threads` of a first stage keep the adapter busy (more would only lengthen the second), `lanes` of them share a
+ * channel in the second stage. Software adapters have few cores, and threads and barriers cost them more than longer loops.
  */
-const DIVISION = { software: { threads: 4096, lanes: 1, rowsPerThread: 32 }, gpu: { threads: 32768, lanes: 32, rowsPerThread: 8 } };
+const DIVISION = { software: { threads: 4096, lanes: 1 }, gpu: { threads: 32768, lanes: 32 } };
 
 /** Length of the last axis. */
 export function channelsOf(tensor: Tensor): number {
@@ -72,12 +70,10 @@ export interface RowDivision {
   /** Second stage: threads per channel, and workgroups. */
   lanes: number;
   channelGroups: number;
-  /** Element by element: rows of a thread. */
-  rowsPerThread: number;
 }
 
 export function divideRows(tape: Tape, input: Tensor): RowDivision {
-  const { threads, lanes, rowsPerThread } = DIVISION[tape.gpu.adapter.isFallback ? 'software' : 'gpu'];
+  const { threads, lanes } = DIVISION[tape.gpu.adapter.isFallback ? 'software' : 'gpu'];
   const columns = channelsOf(input) / 4;
   const rows = sizeOf(input.shape.slice(0, -1));
   const rowsPerChunk = Math.max(LEAST_ROWS, Math.ceil((rows * columns) / threads));
@@ -90,39 +86,7 @@ export function divideRows(tape: Tape, input: Tensor): RowDivision {
     chunkGroups: Math.ceil((columns * chunks) / THREADS_PER_GROUP),
     lanes,
     channelGroups: Math.ceil((columns * 4 * lanes) / THREADS_PER_GROUP),
-    rowsPerThread,
   };
-}
-
-/** Calls `launch` with runs of the rows of tensors [..., C], for a kernel that treats them one by one. */
-export function overRows<T extends Record<string, Tensor>>(
-  tape: Tape,
-  { columns, rows, rowsPerThread }: RowDivision,
-  tensors: T,
-  launch: (run: T, rows: number, groups: number) => void,
-): void {
-  const channels = columns * 4;
-  for (const part of partsOf(tape, rows, [channels * 4])) {
-    const groups = Math.ceil((columns * Math.ceil(part.count / rowsPerThread)) / THREADS_PER_GROUP);
-    launch(rowsOf(tape, tensors, part, [channels]), part.count, groups);
-  }
-}
-
-/** Calls `launch` with runs of chunks of the rows of tensors [..., C], for a first stage that writes `partials` [chunks, 2, C]. */
-export function overChunks<T extends Record<string, Tensor>>(
-  tape: Tape,
-  { columns, rows, chunks, rowsPerChunk }: RowDivision,
-  tensors: T,
-  partials: Tensor,
-  launch: (run: T & { partials: Tensor }, size: { rows: number; chunks: number }, groups: number) => void,
-): void {
-  const channels = columns * 4;
-  for (const part of partsOf(tape, chunks, [rowsPerChunk * channels * 4, 2 * channels * 4])) {
-    const first = part.first * rowsPerChunk;
-    const count = Math.min(part.count * rowsPerChunk, rows - first);
-    const run = { ...rowsOf(tape, tensors, { first, count }, [channels]), ...rowsOf(tape, { partials }, part, [2, channels]) };
-    launch(run, { rows: count, chunks: part.count }, Math.ceil((columns * part.count) / THREADS_PER_GROUP));
-  }
 }
 
 /** Launches the second stage of the gradients of a normalisation's scale and shift. `partials`: [chunks, 2, C]. */
