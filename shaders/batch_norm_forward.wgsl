@@ -9,14 +9,12 @@
 // scale, shift, running_mean, running_variance              [C]
 //
 // Each workgroup merges the chunks of its columns again, which are few: that takes less than another launch. The workgroups of the first rows
-// write what they found. The mean is subtracted first: folded into the shift, a mean far from zero would cancel badly.
+// write what they found.
 
-// #include "lib/rectify.wgsl"
 // #include "lib/moments.wgsl"
+// #include "lib/batch_norm.wgsl"
 
 const BATCH_MOMENTS: bool = true;
-const RELU: bool = false;
-const RESIDUAL: bool = false;
 
 struct Params {
   columns: u32,
@@ -72,18 +70,5 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
     moments[column] = mean;
     moments[columns + column] = variance;
   }
-  let factor = scale[column] / sqrt(variance + params.epsilon);
-  let offset = shift[column];
-  let first = place.part * params.rows_per_part;
-  let end = min(first + params.rows_per_part, params.rows);
-  for (var i = min(first + place.lane, end) * columns + column; i < end * columns; i += place.lanes * columns) {
-    var value = (input[i] - mean) * factor + offset;
-    if (RESIDUAL) {
-      value += residual[i];
-    }
-    if (RELU) {
-      value = rectify(value);
-    }
-    output[i] = value;
-  }
+  normalise(place, column, mean, variance);
 }

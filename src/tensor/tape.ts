@@ -40,9 +40,9 @@ export interface LaunchSpec {
   work?: Work;
   /**
    * Of cheap launches: how to have their results once more instead of keeping them (recompute.ts). 'same' where all that they do is to write the whole
-   * of their outputs from their inputs, else what differs when repeated, to leave out what must happen once.
+   * of their outputs from their inputs, else the launch that does no more than that, over as many workgroups.
    */
-  again?: 'same' | Pick<Partial<LaunchSpec>, 'constants' | 'params' | 'tensors'>;
+  again?: 'same' | (Pick<LaunchSpec, 'constants' | 'params' | 'tensors'> & { shader: string });
 }
 
 /** What an operator leaves on the tape so that it can be differentiated. */
@@ -147,7 +147,7 @@ export class Tape {
       flops: spec.flops ?? 0,
       bytes,
       work: spec.work,
-      again: again === undefined || again === 'same' ? again : this.launchOf(name, { ...spec, ...again, again: 'same' }),
+      again: again === undefined || again === 'same' ? again : this.launchOf(again.shader, { ...spec, ...again, again: 'same' }),
     };
   }
 

@@ -9,13 +9,13 @@ import { partsOf, rowsOf } from './parts.js';
  * `chunks` for a column, which every thread (or workgroup, where it is shared) of the second stage reads again before its `rowsPerThread`.
  */
 const DIVISION = {
-  software: { threads: 16, shared: false, groups: 64, chunks: 32, rowsPerThread: 512 },
-  gpu: { threads: 256, shared: true, groups: 512, chunks: 128, rowsPerThread: 8 },
+  software: { threads: 16, shared: false, groups: 64, chunks: 32, leastRows: 4, rowsPerThread: 512 },
+  gpu: { threads: 256, shared: true, groups: 512, chunks: 128, leastRows: 2, rowsPerThread: 8 },
 };
 /** Columns of four channels that a workgroup takes at most: 256 bytes of each row. */
 const MOST_COLUMNS = 16;
-/** Rows that a thread of the first stage walks at least, where there are enough of them: below, its start costs as much as its work. */
-const LEAST_ROWS = 4;
+/** Rows after which a binding may begin again, whatever the channels: 16 of at least 16 bytes. */
+const ALIGNED_ROWS = 16;
 
 /** All of shape [C]. The running values are read in evaluation, and updated by each run in training. */
 export interface BatchNormState {
@@ -78,7 +78,12 @@ export function batchNorm(tape: Tape, input: Tensor, state: BatchNormState, opti
       params: { ...part, batch_rows: rows, rows_per_chunk: rowsPerChunk, chunks, epsilon, momentum },
       tensors: { moments, scale, shift, residual: scale, running_mean: runningMean, running_variance: runningVariance, ...run },
       groups,
-      again: 'same',
+      again: {
+        shader: 'batch_norm_apply',
+        constants: { ...constants, RELU: relu, RESIDUAL: residual !== undefined },
+        params: { columns, block, rows: part.rows, rows_per_part: part.rows_per_part, epsilon },
+        tensors: { moments, scale, shift, residual: scale, ...run },
+      },
     }),
   );
 
@@ -144,15 +149,15 @@ interface Division {
 }
 
 function divide(tape: Tape, input: Tensor): Division {
-  const { threads, shared, groups, chunks: most, rowsPerThread } = DIVISION[tape.gpu.adapter.isFallback ? 'software' : 'gpu'];
+  const { threads, shared, groups, chunks: most, leastRows, rowsPerThread } = DIVISION[tape.gpu.adapter.isFallback ? 'software' : 'gpu'];
   const columns = channelsOf(input) / 4;
   const rows = sizeOf(input.shape.slice(0, -1));
   const blocks = Math.ceil(columns / MOST_COLUMNS);
   const block = Math.ceil(columns / blocks);
   const lanes = shared ? Math.floor(threads / block) : 1;
   const partsPerGroup = shared ? 1 : Math.floor(threads / block);
-  const wanted = Math.min(most, Math.ceil((groups * partsPerGroup) / blocks), Math.ceil(rows / (lanes * LEAST_ROWS)));
-  const rowsPerChunk = Math.ceil(rows / wanted);
+  const wanted = Math.min(most, Math.ceil((groups * partsPerGroup) / blocks), Math.ceil(rows / (lanes * leastRows)));
+  const rowsPerChunk = Math.ceil(rows / wanted / ALIGNED_ROWS) * ALIGNED_ROWS;
   const chunks = Math.ceil(rows / rowsPerChunk);
   const constants = { THREADS: threads, SHARED: shared };
   return { constants, columns, block, blocks, rows, chunks, rowsPerChunk, rowsPerPart: lanes * rowsPerThread, partsPerGroup };

@@ -30,7 +30,9 @@ const TILE = 4;
 const POINTS = 36;
 const THREADS = 64;
 /** Of transformed tiles at a time: little memory, but few launches, as each takes JavaScript 5 µs. From 4 MiB on a step is no faster. */
-const CHUNK_BYTES = 16 * 2 ** 20;
+const CHUNK_BYTES = 10 * 2 ** 20;
+/** The same for the weight gradient, where each chunk's products are as large as 36 / 9 weights. */
+const WEIGHT_CHUNK_BYTES = 16 * 2 ** 20;
 /** What moving one number in or out of the transformed form costs, in multiply-adds of a product: measured on llvmpipe. */
 const TRANSFER = 40;
 
@@ -98,7 +100,7 @@ export function launchWinogradWeightGradient(
   tape: Tape,
   geometry: WinogradGeometry,
   { input, outputGradient, weightGradient }: { input: Tensor; outputGradient: Tensor; weightGradient: Tensor },
-  { chunkBytes = CHUNK_BYTES } = {},
+  { chunkBytes = WEIGHT_CHUNK_BYTES } = {},
 ): void {
   const { height, width, channels, output_height, output_width, columns, pad_top, pad_left } = geometry;
   const grid = gridOf(geometry);

@@ -1,0 +1,25 @@
+// The part of rows of a batch normalisation, once mean and variance of its column are known. For kernels over lib/column_blocks.wgsl that bind `input`, `scale`, `shift`,
+// `residual` and `output`. The mean is subtracted first: folded into the shift, a mean far from zero would cancel badly.
+
+// #include "lib/rectify.wgsl"
+
+const RELU: bool = false;
+const RESIDUAL: bool = false;
+
+fn normalise(place: Place, column: u32, mean: vec4f, variance: vec4f) {
+  let columns = params.columns;
+  let factor = scale[column] / sqrt(variance + params.epsilon);
+  let offset = shift[column];
+  let first = place.part * params.rows_per_part;
+  let end = min(first + params.rows_per_part, params.rows);
+  for (var i = min(first + place.lane, end) * columns + column; i < end * columns; i += place.lanes * columns) {
+    var value = (input[i] - mean) * factor + offset;
+    if (RESIDUAL) {
+      value += residual[i];
+    }
+    if (RELU) {
+      value = rectify(value);
+    }
+    output[i] = value;
+  }
+}
