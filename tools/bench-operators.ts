@@ -118,6 +118,7 @@ export const OPERATOR_CASES: readonly OperatorCase[] = [
   operator('softmax, 4096×1024', 'softmax', '4096x1024'),
   operator('softmax + divergence, 8192×8, both ways', 'softmax_divergence', '8192x8,8192x8', { pass: 'both', wrt: 0, quick: true }),
   operator('attention, 48×65×64, both ways', 'attention', '48x65x64,48x65x64,48x65x64', { pass: 'both' }),
+  operator('attention, 8 queries over 64 tokens, 192×64, both ways', 'attention', '192x8x64,192x64x64,192x64x64', { pass: 'both' }),
   adamw(2 ** 20, true),
   adamw(11 * 2 ** 20, false),
   augmentation(256),
