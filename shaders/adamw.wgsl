@@ -52,11 +52,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
     let gradient = factor * gradients[i];
     let m = beta1 * first_moment[i] + rest1 * gradient;
     let v = beta2 * second_moment[i] + rest2 * gradient * gradient;
-    let parameter = parameters[i];
-    let shrink = select(0.0, decay, groups[i / 16u] != 0u) * parameter;
-    // All loads come first: no store lets a later load wait.
     first_moment[i] = m;
     second_moment[i] = v;
+    let parameter = parameters[i];
+    let shrink = select(0.0, decay, groups[i / 16u] != 0u) * parameter;
     parameters[i] = parameter - (shrink + rate * m / (sqrt(v) * root_correction + epsilon));
   }
 }

@@ -19,11 +19,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
   let first = group * 4096u;
   let end = min(first + 4096u, params.quads);
   var sum = vec4f();
-  for (var i = first + thread; i < end; i += 256u) {
-    for (var j = 0u; j < 256u; j += 64u) { // unroll
-      let gradient = select(vec4f(), gradients[min(i + j, end - 1u)], i + j < end);
-      sum += gradient * gradient;
-    }
+  for (var i = first + thread; i < end; i += 64u) {
+    let gradient = gradients[i];
+    sum += gradient * gradient;
   }
   sums[thread] = (sum.x + sum.y) + (sum.z + sum.w);
   for (var width = 32u; width > 0u; width /= 2u) {

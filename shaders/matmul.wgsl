@@ -8,9 +8,9 @@
 //
 // One subgroup computes ROWS × 4·SUBGROUP outputs as a sum of outer products. A lane owns four neighbouring columns and keeps their ROWS sums in
 // registers; the values of a are loaded once across the lanes and handed round by shuffles from literal lanes, which cost next to nothing
-// where a load from a buffer is dear. No workgroup memory, no barriers. All loads are vec4: the rows of a and b, as they lie in memory, must be multiples of 4 long
-// (K for a, N for b; with transposition M for a, K for b). a_pitch is the length of a's rows where they are filled up to it, with zeros along K. Along the other
-// axis anything goes, as in the output, which is stored number by number.
+// where a load from a buffer is dear. No workgroup memory, no barriers. All loads are vec4: the rows of a and b, as they lie in memory, are a
+// multiple of 4 long (K for a, N for b; with transposition M for a, K for b). Those of a may be filled up to a_pitch, with zeros where they run along K.
+// Of the other axis any length will do, as in the output, which is stored number by number.
 enable subgroups;
 
 const SUBGROUP: u32 = 8u; // lanes of a subgroup, the same for every launch on the adapter

@@ -8,7 +8,8 @@ import { launchSoftmax, launchSoftmaxBackward, softmax } from './softmax.js';
 
 /**
  * Scaled dot-product attention, softmax(query · keyᵀ / √D) · value, of matrices [..., tokens, D] (Vaswani et al. 2017, eq. 1). Query and key agree in
- * D, key and value in their tokens; there may be more or fewer queries. The rows of the weights are filled up to multiples of four with zeros, which the fast products want.
+ * D, key and value in their tokens; there may be more or fewer queries. The rows of the weights are filled up to multiples of four with zeros, which
+ * the fast products want.
  * @throws ShapeError where shapes do not fit
  */
 export function attention(tape: Tape, query: Tensor, key: Tensor, value: Tensor): Tensor {
@@ -65,8 +66,8 @@ export function attention(tape: Tape, query: Tensor, key: Tensor, value: Tensor)
 }
 
 /**
- * The weights by which attention looks at the tokens, softmax(query · keyᵀ / √D), of matrices [..., queries, D] and [..., tokens, D]: [..., queries, tokens],
- * each row a distribution. For looking at: `attention` itself keeps no such tensor.
+ * The weights by which attention looks at the tokens, softmax(query · keyᵀ / √D), of matrices [..., queries, D] and [..., tokens, D]:
+ * [..., queries, tokens], each row a distribution. For looking at: `attention` keeps them in another layout.
  * @throws ShapeError where shapes do not fit
  */
 export function attentionMap(tape: Tape, query: Tensor, key: Tensor): Tensor {
