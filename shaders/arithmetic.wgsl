@@ -5,6 +5,7 @@
 // Neighbouring axes that both operands treat alike are joined by the caller, so four are enough. 32 elements a thread, strided by the workgroup.
 
 const OPERATION: u32 = 0u;
+const ONE_AXIS: bool = false; // where all are joined: nothing is to be divided, which is dear
 
 struct Params {
   size: u32,
@@ -43,9 +44,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
   let first = (workgroup.x + workgroup.y * workgroups.x) * 2048u;
   let end = min(first + 2048u, params.size);
   for (var i = first + thread; i < end; i += 64u) {
-    let row = i / extents.z;
-    let slab = row / extents.y;
-    let place = vec4u(slab / extents.x, slab % extents.x, row % extents.y, i % extents.z);
+    var place = vec4u(0u, 0u, 0u, i);
+    if (!ONE_AXIS) {
+      let row = i / extents.z;
+      let slab = row / extents.y;
+      place = vec4u(slab / extents.x, slab % extents.x, row % extents.y, i % extents.z);
+    }
     output[i] = combine(left[dot(place, left_strides)], right[dot(place, right_strides)]);
   }
 }

@@ -1,18 +1,19 @@
-// output[o, output_start + j, i] = input[o, input_start + j, i], or 0 where the input has no such j: one band of an axis, 0 ≤ j < band.
+// output[o, output_start + i] = input[o, input_start + i], or 0 where the input has no such i: one band of each row, 0 ≤ i < band.
 //
-// input  [outer, input_extent, inner]
-// output [outer, output_extent, inner], of which only the band is written
+// input  [outer, input_pitch]
+// output [outer, output_pitch], of which only the band is written
 //
-// Slices, concatenation and padding are bands, and so are their gradients. Moves bits, not numbers, so u32 and float32 are alike. 32 elements a
-// thread, strided by the workgroup.
+// Slices, concatenation and padding along an axis are bands of the rows that the axes from it on make up, and so are their gradients. Moves bits, not
+// numbers, so u32 and float32 are alike. 32 elements a thread, in runs of RUN neighbours, whose row is found once: divisions are dear.
+
+const RUN: u32 = 1u; // 4 where pitches, starts and band are multiples of it
 
 struct Params {
-  size: u32, // outer · band · inner
-  inner: u32,
+  size: u32, // outer · band
   band: u32,
-  input_extent: u32,
+  input_pitch: u32,
   input_start: i32,
-  output_extent: u32,
+  output_pitch: u32,
   output_start: u32,
 }
 
@@ -22,23 +23,23 @@ struct Params {
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let inner = params.inner;
   let band = params.band;
-  let input_extent = params.input_extent;
-  let input_start = u32(params.input_start); // -1 becomes 2³² - 1, which no extent reaches
-  let output_extent = params.output_extent;
+  let input_pitch = params.input_pitch;
+  let input_start = u32(params.input_start); // -1 becomes 2³² - 1, which no pitch reaches
+  let output_pitch = params.output_pitch;
   let output_start = params.output_start;
   let first = (workgroup.x + workgroup.y * workgroups.x) * 2048u;
   let end = min(first + 2048u, params.size);
-  for (var index = first + thread; index < end; index += 64u) {
-    let row = index / inner;
-    let i = index % inner;
-    let o = row / band;
-    let j = row % band;
-    var value = 0u;
-    if (input_start + j < input_extent) {
-      value = input[(o * input_extent + input_start + j) * inner + i];
+  for (var index = first + RUN * thread; index < end; index += RUN * 64u) {
+    let row = index / band;
+    let i = index % band;
+    let inside = input_start + i < input_pitch;
+    for (var j = 0u; j < RUN; j++) { // unroll
+      var value = 0u;
+      if (inside) {
+        value = input[row * input_pitch + input_start + i + j];
+      }
+      output[row * output_pitch + output_start + i + j] = value;
     }
-    output[(o * output_extent + output_start + j) * inner + i] = value;
   }
 }

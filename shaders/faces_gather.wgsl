@@ -11,7 +11,7 @@
 // indices: [batch] numbers of faces; one out of range makes a batch entry of NaN. statistics: (mean, deviation) of the pixels in 0…1, for
 // all faces (statistics_stride 0) or each (1). output: [batch, output_height, output_width, OUTPUT_CHANNELS].
 // One channel to three repeats it, three to one takes the luma of ITU-R BT.601.
-// A workgroup covers 1024 pixels of one face, 16 per thread, which pays for drawing the view in every thread.
+// A workgroup covers PIXELS_PER_GROUP pixels of one face: the more a thread has of them, the less it counts that each thread draws the view.
 
 // #include "lib/step.wgsl"
 // #include "lib/random.wgsl"

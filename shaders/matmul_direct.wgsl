@@ -4,7 +4,7 @@
 // a       [batch or 1, M, K] or, by its strides, [batch or 1, K, M]
 // b       [batch or 1, K, N] or, by its strides, [batch or 1, N, K]
 // bias    [N]; any tensor where has_bias is 0
-// output  [splits, batch, M, N]
+// output  [splits, batch, M, output_pitch], of which N columns are written
 //
 // A thread computes ROWS × COLUMNS outputs in registers, so that every value loaded is used four times. matmul.wgsl does the same work faster where
 // the adapter and the sizes suit it.
@@ -25,6 +25,7 @@ struct Params {
   b_depth_stride: u32,
   b_column_stride: u32,
   b_batch_stride: u32,
+  output_pitch: u32, // elements from one row of the output to the next
   has_bias: u32,
 }
 
@@ -92,7 +93,7 @@ fn main(
       }
       for (var row = 0u; row < ROWS; row++) { // unroll
         if (row0 + row < rows) {
-          output[(matrix * rows + row0 + row) * columns + column0 + column] = sum[row * COLUMNS + column] + offset;
+          output[(matrix * rows + row0 + row) * params.output_pitch + column0 + column] = sum[row * COLUMNS + column] + offset;
         }
       }
     }

@@ -13,6 +13,8 @@ struct Params {
   depth_per_split: u32, // a multiple of 4
   batch: u32,
   groups: u32, // workgroups with work: row tiles · column tiles · batch · splits
+  a_pitch: u32, // elements from one row of a to the next
+  output_pitch: u32,
   a_batch_stride: u32, // elements from one matrix of a batch to the next, 0 for one matrix shared by all
   b_batch_stride: u32,
   has_bias: u32,
@@ -21,8 +23,8 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<vec4f>;
 @group(0) @binding(2) var<storage, read> b: array<vec4f>;
-@group(0) @binding(3) var<storage, read> bias: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> output: array<vec4f>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read_write> output: array<f32>;
 
 // Where this workgroup's tiles begin.
 var<private> a_matrix: u32;
@@ -62,18 +64,19 @@ fn main(
     multiply_tiles(local);
   }
 
-  let column_quads = params.columns / 4u;
   for (var q = 0u; q < THREAD_QUADS; q++) { // unroll
-    let quad = column0 / 4u + tile_quad(q, local);
-    if (quad < column_quads) {
-      var offset = vec4f();
-      if (params.has_bias != 0u && split == 0u) {
-        offset = bias[quad];
-      }
-      for (var r = 0u; r < THREAD_M; r++) { // unroll
-        let row = row0 + tile_row(r, local);
-        if (row < params.rows) {
-          output[(matrix * params.rows + row) * column_quads + quad] = sums[r * THREAD_QUADS + q] + offset;
+    for (var i = 0u; i < 4u; i++) { // unroll
+      let column = column0 + 4u * tile_quad(q, local) + i;
+      if (column < params.columns) {
+        var offset = 0.0;
+        if (params.has_bias != 0u && split == 0u) {
+          offset = bias[column];
+        }
+        for (var r = 0u; r < THREAD_M; r++) { // unroll
+          let row = row0 + tile_row(r, local);
+          if (row < params.rows) {
+            output[(matrix * params.rows + row) * params.output_pitch + column] = sums[r * THREAD_QUADS + q][i] + offset;
+          }
         }
       }
     }
@@ -86,8 +89,8 @@ fn load_tiles(k0: u32, k_end: u32, local: u32) {
     let place = a_place(j, local);
     let k = k0 + place.y;
     let row = row0 + place.x;
-    let along_k = min(row, params.rows - 1u) * (params.depth / 4u) + k / 4u;
-    let along_rows = k * (params.rows / 4u) + min(row / 4u, params.rows / 4u - 1u);
+    let along_k = min(row, params.rows - 1u) * (params.a_pitch / 4u) + k / 4u;
+    let along_rows = k * (params.a_pitch / 4u) + min(row / 4u, params.a_pitch / 4u - 1u);
     let at = a_matrix + select(along_rows, along_k, A_ALONG_K);
     a_next[j] = select(vec4f(), a[select(0u, at, k < k_end)], k < k_end);
   }

@@ -2,7 +2,9 @@
 //
 // output [rest, extent1, extent2, extent3, extent4]; input: addressed by the stride that each axis of the output has in it.
 // Neighbouring axes that stay neighbours are joined by the caller, so five are enough. Moves bits, not numbers, so u32 and float32 are alike. 32
-// elements a thread, strided by the workgroup: writes are contiguous, and so are reads where the last axis stays the last.
+// elements a thread, in runs of RUN neighbours along the last axis, whose place is found once: divisions are dear.
+
+const RUN: u32 = 1u; // 4 where extent4 is a multiple of it
 
 struct Params {
   size: u32,
@@ -28,11 +30,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
   let stride0 = params.stride0;
   let first = (workgroup.x + workgroup.y * workgroups.x) * 2048u;
   let end = min(first + 2048u, params.size);
-  for (var i = first + thread; i < end; i += 64u) {
+  for (var i = first + RUN * thread; i < end; i += RUN * 64u) {
     let row = i / extents.w;
     let slab = row / extents.z;
     let block = slab / extents.y;
     let place = vec4u(block % extents.x, slab % extents.y, row % extents.z, i % extents.w);
-    output[i] = input[block / extents.x * stride0 + dot(place, strides)];
+    let source = block / extents.x * stride0 + dot(place, strides);
+    for (var j = 0u; j < RUN; j++) { // unroll
+      output[i + j] = input[source + j * strides.w];
+    }
   }
 }

@@ -41,19 +41,26 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
   var loss = 0.0;
   var mass = 0.0;
   var best = end; // MULTI_TARGET: the class with the largest t p
-  for (var i = start; i < end; i++) {
-    let share = targets[i];
-    mass += share;
-    if (!is_zero(share)) {
-      let log_p = log_probability(logits[i], temperature, normaliser);
-      if (KIND == MULTI_TARGET) {
-        let term = -(log(share) + log_p);
-        if (best == end || term < loss || is_nan(term)) {
-          loss = term;
-          best = i;
+  for (var i = start; i < end; i += 4u) {
+    let shares = four_targets(i, end);
+    let log_p = four_log_probabilities(i, end, temperature, normaliser);
+    var log_shares = vec4f();
+    if (KIND != CROSS_ENTROPY) {
+      log_shares = log(shares);
+    }
+    for (var j = 0u; j < 4u; j++) { // unroll
+      let share = select(0.0, shares[j], i + j < end);
+      mass += share;
+      if (!is_zero(share)) {
+        if (KIND == MULTI_TARGET) {
+          let term = -(log_shares[j] + log_p[j]);
+          if (best == end || term < loss || is_nan(term)) {
+            loss = term;
+            best = i + j;
+          }
+        } else {
+          loss += share * (log_shares[j] - log_p[j]);
         }
-      } else {
-        loss += share * (select(0.0, log(share), KIND == KL) - log_p);
       }
     }
   }
@@ -67,9 +74,15 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
   face_loss[row] = loss;
   weighted_loss[row] = face_weight * loss;
   weight_gradient[row] = scale * loss;
-  for (var i = start; i < end; i++) {
-    let p = exp(log_probability(logits[i], temperature, normaliser));
-    let difference = select(p * mass - targets[i], p - select(0.0, 1.0, i == best), KIND == MULTI_TARGET);
-    logit_gradient[i] = face_weight * scale * temperature * difference;
+  for (var i = start; i < end; i += 4u) {
+    let p = exp(four_log_probabilities(i, end, temperature, normaliser));
+    let right = select(vec4f(), vec4f(1.0), i + vec4u(0u, 1u, 2u, 3u) == vec4u(best));
+    let difference = select(p * mass - four_targets(i, end), p - right, KIND == MULTI_TARGET);
+    let gradient = face_weight * scale * temperature * difference;
+    for (var j = 0u; j < 4u; j++) { // unroll
+      if (i + j < end) {
+        logit_gradient[i + j] = gradient[j];
+      }
+    }
   }
 }

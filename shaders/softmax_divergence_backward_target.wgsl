@@ -37,19 +37,24 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
   let scale = output_gradient[0] * weight[row] / f32(params.rows) * temperature * temperature;
   var best = end;
   var best_score = 0.0;
-  for (var i = start; i < end; i++) {
-    let share = targets[i];
-    let log_p = log_probability(logits[i], temperature, normaliser);
-    if (KIND == MULTI_TARGET) {
-      target_gradient[i] = 0.0;
-      let score = log(share) + log_p;
-      if (!is_zero(share) && (best == end || score > best_score || is_nan(score))) {
-        best = i;
-        best_score = score;
+  for (var i = start; i < end; i += 4u) {
+    let shares = four_targets(i, end);
+    let log_p = four_log_probabilities(i, end, temperature, normaliser);
+    for (var j = 0u; j < 4u; j++) { // unroll
+      if (i + j < end) {
+        let share = shares[j];
+        if (KIND == MULTI_TARGET) {
+          target_gradient[i + j] = 0.0;
+          let score = log(share) + log_p[j];
+          if (!is_zero(share) && (best == end || score > best_score || is_nan(score))) {
+            best = i + j;
+            best_score = score;
+          }
+        } else {
+          let own = KIND == KL && !is_zero(share);
+          target_gradient[i + j] = scale * (select(0.0, log(share) + 1.0, own) - log_p[j]);
+        }
       }
-    } else {
-      let own = KIND == KL && !is_zero(share);
-      target_gradient[i] = scale * (select(0.0, log(share) + 1.0, own) - log_p);
     }
   }
   if (best < end) {

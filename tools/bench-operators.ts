@@ -136,6 +136,7 @@ export const OPERATOR_CASES: readonly OperatorCase[] = [
   operator('softmax + divergence, 8192×8, both ways', 'softmax_divergence', '8192x8,8192x8', { pass: 'both', wrt: 0, size: 'quick' }),
   operator('attention, 48×65×64, both ways', 'attention', '48x65x64,48x65x64,48x65x64', { pass: 'both' }),
   operator('attention, 768×65×64, both ways', 'attention', '768x65x64,768x65x64,768x65x64', { pass: 'both', size: 'large' }),
+  operator('attention, 8 queries over 64 tokens, 192×64, both ways', 'attention', '192x8x64,192x64x64,192x64x64', { pass: 'both' }),
   adamw(2 ** 20, 'quick'),
   adamw(11 * 2 ** 20, 'usual'),
   augmentation(256),

@@ -1,5 +1,5 @@
 // The divergences between softmax(logits / T) and a target, T the temperature; T² keeps gradients of one size for all temperatures
-// (Hinton, Vinyals & Dean 2015). For kernels that bind `logits`.
+// (Hinton, Vinyals & Dean 2015). For kernels that bind `logits` and `targets`; rows are walked four classes at a time.
 
 // #include "lib/nan.wgsl"
 
@@ -13,19 +13,32 @@ fn is_zero(share: f32) -> bool {
   return (bitcast<u32>(share) & 0x7fffffffu) < 0x00800000u;
 }
 
-// The maximum of a row of logits / T, and the logarithm of the sum of exponentials above it.
+// The logits / T of four classes from `i` on; behind the last class, the last again.
+fn four_logits(i: u32, end: u32, temperature: f32) -> vec4f {
+  let at = min(i + vec4u(0u, 1u, 2u, 3u), vec4u(end - 1u));
+  return vec4f(logits[at.x], logits[at.y], logits[at.z], logits[at.w]) / temperature;
+}
+
+fn four_targets(i: u32, end: u32) -> vec4f {
+  let at = min(i + vec4u(0u, 1u, 2u, 3u), vec4u(end - 1u));
+  return vec4f(targets[at.x], targets[at.y], targets[at.z], targets[at.w]);
+}
+
+// The maximum of a row of logits / T, and the logarithm of the sum of exponentials above it, in one pass (see softmax_forward.wgsl).
 fn normaliser_of(start: u32, end: u32, temperature: f32) -> vec2f {
-  var top = logits[start] / temperature;
-  for (var i = start + 1u; i < end; i++) {
-    top = max(top, logits[i] / temperature);
-  }
+  var top = -3.4028234e38;
   var sum = 0.0;
-  for (var i = start; i < end; i++) {
-    sum += exp(logits[i] / temperature - top);
+  for (var i = start; i < end; i += 4u) {
+    let x = four_logits(i, end, temperature);
+    let higher = max(max(top, x.x), max(x.y, max(x.z, x.w)));
+    let terms = select(vec4f(), exp(x - higher), i + vec4u(0u, 1u, 2u, 3u) < vec4u(end));
+    sum = sum * exp(top - higher) + ((terms.x + terms.y) + (terms.z + terms.w));
+    top = higher;
   }
   return vec2f(top, log(sum));
 }
 
-fn log_probability(logit: f32, temperature: f32, normaliser: vec2f) -> f32 {
-  return logit / temperature - normaliser.x - normaliser.y;
+// log p of four classes.
+fn four_log_probabilities(i: u32, end: u32, temperature: f32, normaliser: vec2f) -> vec4f {
+  return four_logits(i, end, temperature) - normaliser.x - normaliser.y;
 }

@@ -12,7 +12,8 @@ interface Operands {
   value: ArrayLike<number>;
 }
 
-function weightsOf({ query, key }: Operands, { queries, tokens, depth }: Heads): number[][] {
+/** The weights of all tokens, query by query. */
+export function weightsOf({ query, key }: Operands, { queries, tokens, depth }: Heads): number[][] {
   return Array.from({ length: queries }, (_, row) => {
     const scores = Array.from({ length: tokens }, (_, token) => {
       let sum = 0;

@@ -1,10 +1,12 @@
 import { ShapeError } from '#src/errors.js';
-import { attention } from '#src/tensor/ops/attention.js';
+import type { Gpu } from '#src/gpu/gpu.js';
+import { attention, attentionMap } from '#src/tensor/ops/attention.js';
 import { Tape } from '#src/tensor/tape.js';
-import { attentionGradients, type Heads, attention as reference } from '../reference/attention.js';
+import { attentionGradients, type Heads, attention as reference, weightsOf } from '../reference/attention.js';
 import { assert, gpuSuite, rejects } from '../support/suite.js';
 import { assertClose, type Build, checkGradients, randomArray, runOp } from '../support/tensors.js';
 import { disguise } from './disguise.js';
+import { withoutSubgroups, withTiles } from './kernel-family.js';
 
 const build: Build = (tape, { query, key, value }) => attention(tape, query, key, value);
 
@@ -23,8 +25,11 @@ gpuSuite('attention', (test) => {
     [2, { queries: 5, tokens: 7, depth: 3, width: 2 }],
     [3, { queries: 65, tokens: 65, depth: 16, width: 16 }],
     [2, { queries: 9, tokens: 68, depth: 64, width: 12 }],
+    [3, { queries: 8, tokens: 64, depth: 32, width: 32 }],
+    [2, { queries: 8, tokens: 257, depth: 8, width: 4 }],
+    [2, { queries: 67, tokens: 1, depth: 4, width: 8 }],
   ] as [number, Heads][]) {
-    test(`${heads} heads of ${JSON.stringify(sizes)}`, async (gpu) => {
+    const compare = async (gpu: Gpu) => {
       const inputs = inputsOf(heads, sizes);
       const rows = sizes.queries * sizes.width;
       const outputGradient = randomArray([heads * rows], 4);
@@ -44,8 +49,45 @@ gpuSuite('attention', (test) => {
         for (const name of ['query', 'key', 'value'] as const)
           assertClose(part(gradients[name], head), wanted[name], { relative: 1e-4, absolute: 1e-5 }, name);
       }
+    };
+    test(`${heads} heads of ${JSON.stringify(sizes)}`, compare);
+    test(`${heads} heads of ${JSON.stringify(sizes)} without subgroups, and by tiles`, async (gpu) => {
+      await compare(disguise(withoutSubgroups(gpu), { isFallback: false }));
+      await compare(withTiles(gpu));
     });
   }
+
+  test('what spoils one head spoils no other', async (gpu) => {
+    const sizes = { queries: 5, tokens: 7, depth: 8, width: 4 };
+    for (const name of ['query', 'key', 'value'] as const) {
+      const inputs = inputsOf(3, sizes);
+      inputs[name].data[inputs[name].data.length / 3 + 3] = Number.NaN;
+      const { outputs, gradients } = await runOp(gpu, inputs, build, { outputGradient: randomArray([3 * 5 * 4], 4) });
+      for (const result of [outputs.output, gradients.query, gradients.key, gradients.value]) {
+        const spoilt = [0, 1, 2].map((head) =>
+          result.slice((head * result.length) / 3, ((head + 1) * result.length) / 3).some(Number.isNaN),
+        );
+        assert.equal([spoilt[0], spoilt[2]], [false, false], name);
+      }
+      assert.ok(outputs.output.some(Number.isNaN));
+    }
+  });
+
+  test('only the value wants a gradient, or only the query', async (gpu) => {
+    for (const wanted of ['query', 'value'] as const) {
+      const inputs = inputsOf(2, { queries: 3, tokens: 5, depth: 4, width: 8 });
+      for (const [name, input] of Object.entries(inputs)) input.differentiable = name === wanted;
+      const { gradients } = await runOp(gpu, inputs, build, { outputGradient: randomArray([2 * 3 * 8], 4) });
+      assert.equal(Object.keys(gradients), [wanted]);
+    }
+  });
+
+  test('the map shows the weights', async (gpu) => {
+    const sizes = { queries: 8, tokens: 13, depth: 4, width: 4 };
+    const { query, key, value } = inputsOf(1, sizes);
+    const { outputs } = await runOp(gpu, { query, key }, (tape, t) => attentionMap(tape, t.query, t.key));
+    assertClose(outputs.output, weightsOf({ query: query.data, key: key.data, value: value.data }, sizes).flat());
+  });
 
   test('gradients agree with finite differences', async (gpu) => {
     await checkGradients(gpu, inputsOf(2, { queries: 3, tokens: 5, depth: 4, width: 3 }), build);
@@ -65,5 +107,7 @@ gpuSuite('attention', (test) => {
     };
     await rejects(() => record([2, 3, 4], [2, 5, 8], [2, 5, 4]), ShapeError, 'query [2,3,4], key [2,5,8] and value [2,5,4]');
     await rejects(() => record([2, 3, 4], [2, 5, 4], [2, 6, 4]), ShapeError, 'attention');
+    await rejects(() => record([2, 3, 4], [3, 5, 4], [3, 5, 4]), ShapeError, 'key [3,5,4]');
+    await rejects(() => record([3], [3], [3]), ShapeError, 'query [3]');
   });
 });

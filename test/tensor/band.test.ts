@@ -32,6 +32,8 @@ gpuSuite('slice and pad', (test) => {
     [[3, 65, 5], 1, 0, 1],
     [[3, 2, 4, 5], 0, 1, 3],
     [[67, 131], 1, 2, 129],
+    [[67, 132], 1, 4, 128],
+    [[6, 9, 4], 1, 2, 7],
   ] as [number[], number, number, number][]) {
     test(`${start} to ${end} of axis ${axis} of [${shape}], and back`, async (gpu) => {
       const inputs = inputOf(shape);

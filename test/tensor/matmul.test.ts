@@ -10,7 +10,7 @@ import { disguise } from './disguise.js';
 import { withKernel, withoutSubgroups, withPlainLoops, withTiles } from './kernel-family.js';
 
 /** [batch, rows, depth, columns]: whole tiles of the fast kernel, just beyond them, sums long enough to be split, sizes that no vec4 divides,
- * and sums of 7 terms, whose eighth would be taken from the next matrix. */
+ * sums of 7 terms, whose eighth would be taken from the next matrix, and rows and columns that no vec4 divides over sums that one does. */
 const SIZES = [
   [1, 1, 1, 1],
   [1, 24, 4, 32],
@@ -21,6 +21,7 @@ const SIZES = [
   [3, 17, 19, 23],
   [1, 3, 1031, 5],
   [2, 8, 7, 12],
+  [3, 29, 8, 33],
 ] as const;
 const TRANSPOSES = [
   [false, false],

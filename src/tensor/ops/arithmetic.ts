@@ -97,8 +97,9 @@ export function apply(tape: Tape, operation: Operation, left: Tensor, right: Ten
   if (operation === 'add' && left.size === output.size && right.size === output.size) {
     launchPointwise(tape, 'add', tensors);
   } else {
-    const constants = { OPERATION: OPERATIONS[operation] };
-    launchElementwise(tape, 'arithmetic', output, tensors, { params: stridesOf(operation, shape, left, right), constants });
+    const params = stridesOf(operation, shape, left, right);
+    const constants = { OPERATION: OPERATIONS[operation], ONE_AXIS: params.extent3 === output.size };
+    launchElementwise(tape, 'arithmetic', output, tensors, { params, constants });
   }
   return output;
 }

@@ -88,7 +88,8 @@ export interface GatherOptions {
   normalise?: Normalisation;
 }
 
-const PIXELS_PER_GROUP = 1024;
+/** On a software adapter a whole face, so that its view is drawn as seldom as can be. */
+const PIXELS_PER_GROUP = { software: 4096, gpu: 1024 };
 const MOST_PARTS = 4;
 
 /**
@@ -117,9 +118,16 @@ export function gatherFaces(tape: Tape, faces: Tensor | readonly Tensor[], indic
   const statistics = each
     ? normalise.statistics
     : tape.constant('faces.statistics', [1, 2], Float32Array.of(normalise.mean, normalise.deviation));
+  const pixelsPerGroup = PIXELS_PER_GROUP[tape.gpu.adapter.isFallback ? 'software' : 'gpu'];
   const output = tape.tensor('faces', [batch, extent.height, extent.width, extent.channels]);
   tape.launch('faces_gather', {
-    constants: { AUGMENT: augment !== undefined, SOURCE_CHANNELS: source.channels, OUTPUT_CHANNELS: extent.channels, PARTS: parts.length },
+    constants: {
+      AUGMENT: augment !== undefined,
+      SOURCE_CHANNELS: source.channels,
+      OUTPUT_CHANNELS: extent.channels,
+      PARTS: parts.length,
+      PIXELS_PER_GROUP: pixelsPerGroup,
+    },
     params: {
       batch,
       face_count: each ? Math.min(count, normalise.statistics.shape[0]) : count,
@@ -141,7 +149,7 @@ export function gatherFaces(tape: Tape, faces: Tensor | readonly Tensor[], indic
       step: tape.step,
       output,
     },
-    groups: batch * Math.ceil((extent.height * extent.width) / PIXELS_PER_GROUP),
+    groups: batch * Math.ceil((extent.height * extent.width) / pixelsPerGroup),
   });
   return output;
 }

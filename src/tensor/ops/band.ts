@@ -109,16 +109,18 @@ function launchBand(tape: Tape, axis: number, band: number, from: Place, to: Pla
   const inputShape = from.shape ?? from.tensor.shape;
   const outputShape = to.shape ?? to.tensor.shape;
   const size = sizeOf(replaced(outputShape, axis, band));
+  const inner = sizeOf(outputShape.slice(axis + 1));
+  const places = {
+    band: band * inner,
+    input_pitch: inputShape[axis] * inner,
+    input_start: from.start * inner,
+    output_pitch: outputShape[axis] * inner,
+    output_start: to.start * inner,
+  };
+  const run = Object.values(places).every((place) => place % 4 === 0) ? 4 : 1;
   tape.launch('band', {
-    params: {
-      size,
-      inner: sizeOf(outputShape.slice(axis + 1)),
-      band,
-      input_extent: inputShape[axis],
-      input_start: from.start,
-      output_extent: outputShape[axis],
-      output_start: to.start,
-    },
+    constants: { RUN: run },
+    params: { size, ...places },
     tensors: { input: from.tensor, output: to.tensor },
     groups: Math.ceil(size / ELEMENTS_PER_GROUP),
     again: 'same',

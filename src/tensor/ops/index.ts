@@ -1,6 +1,6 @@
 export { gelu, relu, silu } from './activation.js';
 export { add, divide, multiply, scale, subtract } from './arithmetic.js';
-export { attention } from './attention.js';
+export { attention, attentionMap } from './attention.js';
 export { concat, pad, slice } from './band.js';
 export { batchNorm } from './batch-norm.js';
 export { conv2d } from './conv2d.js';

@@ -18,6 +18,8 @@ export interface Side {
   tensor: Tensor;
   transposed: boolean;
   shared: boolean;
+  /** Elements from one stored row to the next where rows are filled up, with zeros; only of a left side. */
+  pitch?: number;
 }
 
 export interface Extent {
@@ -107,6 +109,7 @@ function matrixOf({ shape }: Tensor, transposed: boolean): [number, number] {
 
 /**
  * Launches output = a · b + bias by the fastest kernel that takes the sizes on this adapter.
+ * @param outputPitch elements from one row of the output to the next; `columns` by default
  * @param flops where the product stands for something that would take more of them
  */
 export function launchProduct(
@@ -115,14 +118,22 @@ export function launchProduct(
   a: Side,
   b: Side,
   output: Tensor,
-  { bias, flops = 2 * extent.batch * extent.rows * extent.columns * extent.depth }: { bias?: Tensor | undefined; flops?: number } = {},
+  {
+    bias,
+    outputPitch = extent.columns,
+    flops = 2 * extent.batch * extent.rows * extent.columns * extent.depth,
+  }: { bias?: Tensor | undefined; outputPitch?: number; flops?: number } = {},
 ): void {
   const { batch, rows, depth, columns } = extent;
-  // What vec4 loads ask of the axis along which each tensor is contiguous.
-  const whole = columns % 4 === 0 && (a.transposed ? rows : depth) % 4 === 0 && (!b.transposed || depth % 4 === 0);
+  const { pitch: aPitch = a.transposed ? rows : depth } = a;
+  // What vec4 loads ask of the axis along which each side is contiguous.
+  const whole = aPitch % 4 === 0 && (b.transposed ? depth : columns) % 4 === 0;
   const size = { rows, columns, depth, count: batch * Math.max(1, Math.floor(depth / SHORTEST_SPLIT)) };
   const kernel = kernelFor(tape.gpu, 'matmul', size, whole ? ['outer-product', 'tiled', 'direct'] : ['direct']);
-  const tiles = Math.ceil(rows / kernel.rows) * Math.ceil(columns / kernel.columns) * batch;
+  // An outer product of few rows leaves out what would be empty of its tile.
+  const tileRows =
+    kernel.family === 'outer-product' ? Math.min(kernel.rows, Math.ceil(rows / kernel.threads) * kernel.threads) : kernel.rows;
+  const tiles = Math.ceil(rows / tileRows) * Math.ceil(columns / kernel.columns) * batch;
   const groupsPerSplit = kernel.family === 'direct' ? tiles / kernel.threads : tiles;
   const depthPerSplit = Math.ceil(depth / splitsOf(tape.gpu, groupsPerSplit, kernel.threads, depth, SHORTEST_SPLIT) / 4) * 4;
   const splits = Math.ceil(depth / depthPerSplit);
@@ -135,7 +146,8 @@ export function launchProduct(
     depth,
     depth_per_split: depthPerSplit,
     batch,
-    a_batch_stride: a.shared ? 0 : rows * depth,
+    output_pitch: outputPitch,
+    a_batch_stride: a.shared ? 0 : (a.transposed ? depth : rows) * aPitch,
     b_batch_stride: b.shared ? 0 : depth * columns,
     has_bias: bias ? 1 : 0,
   };
@@ -144,7 +156,7 @@ export function launchProduct(
     output,
     again: (other, standIn) => {
       const side = (given: Side) => ({ ...given, tensor: standIn(given.tensor) });
-      launchProduct(other, extent, side(a), side(b), standIn(output), { bias: bias && standIn(bias), flops });
+      launchProduct(other, extent, side(a), side(b), standIn(output), { bias: bias && standIn(bias), outputPitch, flops });
     },
   };
   if (kernel.family === 'direct') {
@@ -152,8 +164,8 @@ export function launchProduct(
       params: {
         ...params,
         tiles: tiles * splits,
-        a_row_stride: a.transposed ? 1 : depth,
-        a_depth_stride: a.transposed ? rows : 1,
+        a_row_stride: a.transposed ? 1 : aPitch,
+        a_depth_stride: a.transposed ? aPitch : 1,
         b_depth_stride: b.transposed ? 1 : columns,
         b_column_stride: b.transposed ? depth : 1,
       },
@@ -167,8 +179,8 @@ export function launchProduct(
       ? { A_ALONG_K: !a.transposed, B_ALONG_K: b.transposed }
       : { TRANSPOSE_A: a.transposed, TRANSPOSE_B: b.transposed };
     tape.launch(tiled ? 'matmul_tiled' : 'matmul', {
-      constants: { ...kernel.constants, ...sides },
-      params: { ...params, groups: tiles * splits },
+      constants: { ...kernel.constants, ...sides, ...(!tiled && { ROWS: tileRows }) },
+      params: { ...params, a_pitch: aPitch, groups: tiles * splits },
       tensors,
       groups: tiles * splits,
       ...{ flops, work },

@@ -35,7 +35,9 @@ export function permute(tape: Tape, input: Tensor, order: readonly number[]): Te
 }
 
 function launchPermute(tape: Tape, shape: readonly number[], order: readonly number[], input: Tensor, output: Tensor): void {
-  launchElementwise(tape, 'permute', output, { input, output }, { params: stridesOf(shape, order) });
+  const params = stridesOf(shape, order);
+  const constants = { RUN: params.extent4! % 4 === 0 ? 4 : 1 };
+  launchElementwise(tape, 'permute', output, { input, output }, { params, constants });
 }
 
 /** Params of shaders/permute.wgsl: axes that stay neighbours are joined, those of one element left out. */
