@@ -153,7 +153,7 @@ export class Learner {
       this.writeBatch(batch);
       program.run();
       for (const { launch, tensors } of written) {
-        for (const tensor of tensors.filter(({ dtype }) => dtype === 'f32')) {
+        for (const tensor of tensors.filter(({ dtype }) => dtype !== 'u32')) {
           const values = await program.read(tensor);
           if (!values.every(Number.isFinite)) return launch.label;
         }

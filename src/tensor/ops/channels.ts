@@ -1,7 +1,7 @@
 import { ShapeError } from '../../errors.js';
 import type { Tape } from '../tape.js';
 import { sizeOf, type Tensor } from '../tensor.js';
-import { partsOf, rowsOf } from './parts.js';
+import { bytesOf, partsOf, rowsOf } from './parts.js';
 
 const THREADS_PER_GROUP = 64;
 /** Elements that one workgroup of `channels_resize.wgsl` covers. */
@@ -25,7 +25,7 @@ export function resizeChannels(tape: Tape, input: Tensor, channels: number): Ten
   if (input.shape.length === 0 || !Number.isInteger(channels) || channels < 1) {
     throw new ShapeError(`resizeChannels of [${input.shape}] to ${channels} channels`, 'It takes [..., C] and a positive count.');
   }
-  const output = tape.tensor(`${input.label}.channels`, [...input.shape.slice(0, -1), channels]);
+  const output = tape.tensor(`${input.label}.channels`, [...input.shape.slice(0, -1), channels], input.dtype);
   copyChannels(tape, input, output);
   return tape.record({
     name: 'resizeChannels',
@@ -101,7 +101,7 @@ export function overRows<T extends Record<string, Tensor>>(
   launch: (run: T, rows: number, groups: number) => void,
 ): void {
   const channels = columns * 4;
-  for (const part of partsOf(tape, rows, [channels * 4])) {
+  for (const part of partsOf(tape, rows, bytesOf(tensors, channels))) {
     const groups = Math.ceil((columns * Math.ceil(part.count / rowsPerThread)) / THREADS_PER_GROUP);
     launch(rowsOf(tape, tensors, part, [channels]), part.count, groups);
   }
@@ -116,7 +116,7 @@ export function overChunks<T extends Record<string, Tensor>>(
   launch: (run: T & { partials: Tensor }, size: { rows: number; chunks: number }, groups: number) => void,
 ): void {
   const channels = columns * 4;
-  for (const part of partsOf(tape, chunks, [rowsPerChunk * channels * 4, 2 * channels * 4])) {
+  for (const part of partsOf(tape, chunks, [...bytesOf(tensors, rowsPerChunk * channels), 2 * channels * 4])) {
     const first = part.first * rowsPerChunk;
     const count = Math.min(part.count * rowsPerChunk, rows - first);
     const run = { ...rowsOf(tape, tensors, { first, count }, [channels]), ...rowsOf(tape, { partials }, part, [2, channels]) };
