@@ -65,7 +65,7 @@ export function batchNorm(tape: Tape, input: Tensor, state: BatchNormState, opti
     : { mean: runningMean, variance: runningVariance };
 
   const relu = activation === 'relu';
-  const output = tape.tensor('batch_norm', input.shape);
+  const output = tape.tensor('batch_norm', input.shape, input.dtype);
   overRows(tape, division, { input, output, ...(residual && { residual }) }, (run, count, groups) =>
     tape.launch('batch_norm_forward', {
       constants: { RELU: relu, RESIDUAL: residual !== undefined },
@@ -85,7 +85,7 @@ export function batchNorm(tape: Tape, input: Tensor, state: BatchNormState, opti
         ? outputGradient
         : residual?.differentiable
           ? tape.gradientTarget(residual)
-          : tape.tensor('batch_norm.masked', input.shape);
+          : tape.tensor('batch_norm.masked', input.shape, input.dtype);
       const scaleGradient = tape.gradientTarget(scale);
       const shiftGradient = tape.gradientTarget(shift);
       const partials = tape.tensor('batch_norm.partials', [chunks, 2, columns * 4]);
