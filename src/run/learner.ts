@@ -5,16 +5,25 @@ import { OPTIMIZER_STATE, type OptimizerOptions, recordEma, recordOptimizer, ste
 import type { Paradigm } from '../paradigms/index.js';
 import { normal } from '../random.js';
 import { type Augmentation, type FaceExtent, faceStatistics, gatherFaces, residentFaces } from '../tensor/ops/augment.js';
+import { cast } from '../tensor/ops/cast.js';
 import { Program, Readback } from '../tensor/program.js';
 import { Tape } from '../tensor/tape.js';
 import { persistentTensor, type Tensor } from '../tensor/tensor.js';
 import type { NamedTensor } from './checkpoint.js';
+
+/** What activations and their gradients are stored as; all else is f32. */
+export type Precision = 'f32' | 'f16';
+
+/** By so much losses are multiplied before gradients are stored as f16, where many would else be too small (Micikevicius et al. 2018, section 3.2). */
+const LOSS_SCALE = 1024;
 
 export interface LearnerOptions {
   model: ModelName;
   modelOptions: ModelOptions;
   paradigm: Paradigm;
   optimizer: OptimizerOptions;
+  /** Default f32. */
+  precision?: Precision;
   /** Decay of the averaged weights; 0 keeps none. */
   ema: number;
   batch: number;
@@ -86,7 +95,7 @@ export class Learner {
     options: LearnerOptions,
     onProgress?: (done: number, total: number) => void,
   ): Promise<Learner> {
-    const { batch, modelOptions, source, input, augment } = options;
+    const { batch, modelOptions, source, input, augment, precision = 'f32' } = options;
     const tape = new Tape(gpu, { training: true });
     const count = pixels.length / (source.height * source.width * source.channels);
     const faces = residentFaces(gpu, pixels, source);
@@ -96,10 +105,10 @@ export class Learner {
     const targets = tape.input('targets', [batch, modelOptions.classes]);
     const x = gatherFaces(tape, faces, indices, { source, output: input, normalise: { statistics }, ...(augment && { augment }) });
     const parameters = Parameters.create();
-    const logits = models[options.model]({ tape, parameters, path: '' }, x, modelOptions);
-    const loss = options.paradigm.loss(tape, logits, targets);
-    tape.backward(loss);
-    const { norm, state, average } = recordUpdate(tape, parameters, options.optimizer, options.ema > 0);
+    const logits = models[options.model]({ tape, parameters, path: '' }, cast(tape, x, precision), modelOptions);
+    const loss = options.paradigm.loss(tape, cast(tape, logits, 'f32'), targets);
+    const lossScale = recordBackward(tape, loss, precision);
+    const { norm, state, average } = recordUpdate(tape, parameters, { ...options.optimizer, lossScale }, options.ema > 0);
     const program = await Program.compile(gpu, tape, { keep: [loss, norm], ...(onProgress && { onProgress }) });
 
     parameters.initialise(gpu, (stream, index) => normal(options.seed, stream, index));
@@ -219,6 +228,16 @@ interface Parts {
   tape: Tape;
   optimizerState: Map<string, Tensor>;
   readback: Readback;
+}
+
+/** Records the gradients of `loss`, multiplied by the number that is returned. */
+export function recordBackward(tape: Tape, loss: Tensor, precision: Precision): number {
+  if (precision === 'f32') {
+    tape.backward(loss);
+    return 1;
+  }
+  tape.backward(loss, tape.constant('loss_scale', loss.shape, Float32Array.of(LOSS_SCALE)));
+  return LOSS_SCALE;
 }
 
 /** Records optimiser and weight average behind `tape.backward`. Returns the gradient norm [1] and what is kept between steps. */

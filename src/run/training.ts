@@ -55,6 +55,7 @@ export async function train(options: TrainOptions, line: ProgressLine): Promise<
   const resumed = options.resume ? RunFolder.open(options.resume) : undefined;
   const checkpoint = resumed && (await loadCheckpoint(resumed.existingCheckpoint('last')));
   const gpu = await openGpu({ adapter: options.adapter, unsafe: options.unsafe, tuned: true });
+  if (options.precision === 'f16') gpu.requireF16();
   const dataset = await openDataset(options.data, {
     seed: options.seed,
     validationShare: options.validationShare,
@@ -128,6 +129,7 @@ function createLearner({ gpu, dataset, model, options, line }: Setup): Promise<L
       modelOptions: modelOptions(options, classes.length),
       paradigm: paradigms[options.paradigm],
       optimizer: optimizerOptions(options),
+      precision: options.precision,
       ema: options.ema,
       batch: options.batch,
       seed: options.seed,
@@ -319,7 +321,7 @@ class Training {
       const where = `step ${step + 1}, epoch ${standing.epoch + 1}; first in ${launch ?? 'none of its launches when repeated'}; on the faces ${Array.from(batch.faces.subarray(0, 4), (face) => ids[face]).join(', ')}, …`;
       throw new NumericError(
         `${what} at ${where}`,
-        'Lower --learning-rate or set --clip-norm, and go on from the last checkpoint with --resume.',
+        `Lower --learning-rate or set --clip-norm, and go on from the last checkpoint with --resume${setup.options.precision === 'f16' ? '; or start anew with --precision f32, for numbers beyond 65504' : ''}.`,
       );
     }
     standing.step = step + 1;
