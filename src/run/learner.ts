@@ -14,7 +14,7 @@ import type { NamedTensor } from './checkpoint.js';
 /** What activations and their gradients are stored as; all else is f32. */
 export type Precision = 'f32' | 'f16';
 
-/** By so much losses are multiplied before gradients are stored as f16, where many would else be too small (Micikevicius et al. 2018, section 3.2). */
+/** By so much losses are multiplied before gradients are stored as f16, lest small ones vanish (Micikevicius et al. 2018, section 3.2). */
 const LOSS_SCALE = 1024;
 
 export interface LearnerOptions {

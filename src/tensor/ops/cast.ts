@@ -5,7 +5,7 @@ import { launchPointwise } from './parts.js';
 
 /**
  * The same numbers stored as `dtype`: the boundary between parts that keep f16 and parts that need f32. Rounded to f16 they have eleven bits; beyond 65504
- * they are infinite, and below 6·10⁻⁸ zero. The gradient is stored as the input is. `input` itself where it has that type.
+ * they are infinite (WGSL leaves it to the device), and below 3·10⁻⁸ zero. The gradient is stored as the input is. `input` itself where it has that type.
  * @throws ShapeError for u32, DeviceError where the adapter has no 16-bit floats
  */
 export function cast(tape: Tape, input: Tensor, dtype: 'f32' | 'f16'): Tensor {
