@@ -1,5 +1,6 @@
 // Second stage of the global norm of the gradients, and what clipping by it makes of them (Pascanu et al. 2013, algorithm 1):
-//   norm = sqrt(sum of partials)        clip_factor = min(1, clip_norm / norm)
+//   norm = unscale * sqrt(sum of partials)        clip_factor = unscale * min(1, clip_norm / norm)
+// unscale takes back by what the loss was multiplied; it is a power of two, which rounds nothing.
 //
 // partials: [count]; norm, clip_factor: [1]. A norm that is not finite clips nothing: infinite or NaN gradients reach the parameters
 // as they are, and gradients beyond 1.8e19, whose squares overflow, are not silently turned into a step of zero.
@@ -8,6 +9,7 @@
 struct Params {
   count: u32,
   clip_norm: f32,
+  unscale: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -34,9 +36,9 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     }
   }
   if (thread == 0u) {
-    let total = sqrt(sums[0]);
+    let total = params.unscale * sqrt(sums[0]);
     let finite = (bitcast<u32>(total) & EXPONENT) != EXPONENT;
     norm[0] = total;
-    clip_factor[0] = select(total, min(1.0, params.clip_norm / max(total, SMALLEST)), finite);
+    clip_factor[0] = select(total, params.unscale * min(1.0, params.clip_norm / max(total, SMALLEST)), finite);
   }
 }

@@ -3,8 +3,8 @@ import { type ModelName, models } from '#src/nn/models.js';
 import { Parameters } from '#src/nn/parameters.js';
 import { OPTIMIZER_DEFAULTS, type OptimizerOptions, stepState } from '#src/optim/optimizer.js';
 import { normal } from '#src/random.js';
-import { recordUpdate } from '#src/run/learner.js';
-import { softmaxDivergence } from '#src/tensor/ops/index.js';
+import { type Precision, recordBackward, recordUpdate } from '#src/run/learner.js';
+import { cast, softmaxDivergence } from '#src/tensor/ops/index.js';
 import { Program, Readback } from '#src/tensor/program.js';
 import { Tape } from '#src/tensor/tape.js';
 import { CLASSES, COMPARED_MODELS, type ComparedModel, comparedModel, FACE_SIZE, madeUpTargets, uniformNumbers } from './bench-models.js';
@@ -44,22 +44,23 @@ export interface BenchStep {
 const OPTIMIZER: OptimizerOptions = { ...OPTIMIZER_DEFAULTS.adamw, epsilon: 1e-7, weightDecay: 0 };
 
 /** Records a training step; nothing is allocated. */
-export function recordBenchStep(gpu: Gpu, model: BenchModel, batch: number) {
+export function recordBenchStep(gpu: Gpu, model: BenchModel, batch: number, precision: Precision = 'f32') {
   const tape = new Tape(gpu, { training: true });
   const parameters = Parameters.create();
   const faces = tape.input('faces', [batch, FACE_SIZE, FACE_SIZE, 1]);
   const targets = tape.input('targets', [batch, CLASSES]);
+  const x = cast(tape, faces, precision);
   const logits = isCompared(model)
-    ? comparedModel(model, tape, parameters, faces)
-    : models[model]({ tape, parameters, path: '' }, faces, { classes: CLASSES, width: 1, dropout: model === 'vgg13' ? 0.5 : 0 });
-  const { loss } = softmaxDivergence(tape, logits, targets, { kind: 'cross-entropy' });
-  tape.backward(loss);
-  const { state } = recordUpdate(tape, parameters, OPTIMIZER, false);
+    ? comparedModel(model, tape, parameters, x)
+    : models[model]({ tape, parameters, path: '' }, x, { classes: CLASSES, width: 1, dropout: model === 'vgg13' ? 0.5 : 0 });
+  const { loss } = softmaxDivergence(tape, cast(tape, logits, 'f32'), targets, { kind: 'cross-entropy' });
+  const lossScale = recordBackward(tape, loss, precision);
+  const { state } = recordUpdate(tape, parameters, { ...OPTIMIZER, lossScale }, false);
   return { tape, parameters, faces, targets, loss, state };
 }
 
-export async function benchStep(gpu: Gpu, model: BenchModel, batch: number): Promise<BenchStep> {
-  const { tape, parameters, faces, targets, loss, state } = recordBenchStep(gpu, model, batch);
+export async function benchStep(gpu: Gpu, model: BenchModel, batch: number, precision: Precision = 'f32'): Promise<BenchStep> {
+  const { tape, parameters, faces, targets, loss, state } = recordBenchStep(gpu, model, batch, precision);
   const program = await Program.compile(gpu, tape, { keep: [loss] });
   parameters.initialise(gpu, (stream, index) => normal(1, stream, index));
   program.write(faces, uniformNumbers(faces.size, 1, 3));

@@ -48,6 +48,12 @@ const OPTIONS = {
     },
   }),
   ...grouped('How:', {
+    precision: {
+      type: 'string',
+      description: 'How the activations of our training steps are stored',
+      choices: ['f32', 'f16'],
+      default: 'f32',
+    },
     steps: {
       type: 'number',
       description: `Times taken per round, each of as many steps as fill ${ENOUGH_MS} ms; fewer where they take over 20 s`,
@@ -120,7 +126,7 @@ export interface BenchResult {
   rows: Row[];
 }
 
-type How = Pick<BenchOptions, 'batch' | 'steps' | 'rounds' | 'adapter'>;
+type How = Pick<BenchOptions, 'batch' | 'precision' | 'steps' | 'rounds' | 'adapter'>;
 
 /** @param say told what is being timed */
 export async function bench(
@@ -160,7 +166,7 @@ async function benchOperator(gpu: Gpu, operator: OperatorCase, peers: PeerName[]
 
 async function benchModel(gpu: Gpu, model: BenchModel, peers: PeerName[], how: How): Promise<Row> {
   const batch = how.batch ?? usualBatch(model, gpu.adapter.isFallback);
-  const { run, flops, bytes, destroy } = await benchStep(gpu, model, batch);
+  const { run, flops, bytes, destroy } = await benchStep(gpu, model, batch, how.precision);
   const hostMs: number[] = [];
   const losses: number[] = [];
   const queue = () => {
@@ -187,7 +193,7 @@ async function benchModel(gpu: Gpu, model: BenchModel, peers: PeerName[], how: H
   const able = peers.filter((peer) => isCompared(model) || isOfTorch(peer));
   const outcome = await compete(gpu, ours, able, { model, batch }, how);
   return {
-    name: `${model}, a step on ${batch} faces`,
+    name: `${model}, a step on ${batch} faces${how.precision === 'f16' ? ', f16' : ''}`,
     ...outcome,
     gflop: flops / 1e9,
     hostMs: median(hostMs.slice(WARM_STEPS)),

@@ -91,16 +91,16 @@ fn multiply_tiles(local: u32) {
   let row_thread = local / COLUMN_THREADS;
   let column_thread = local % COLUMN_THREADS;
   for (var k = 0u; k < TILE_K; k += 4u) {
-    var b: array<mat4x4f, THREAD_QUADS>;
+    var columns: array<mat4x4f, THREAD_QUADS>;
     for (var q = 0u; q < THREAD_QUADS; q++) { // unroll
-      b[q] = b_block(q * COLUMN_THREADS + column_thread, k);
+      columns[q] = b_block(q * COLUMN_THREADS + column_thread, k);
     }
     for (var r = 0u; r < THREAD_M; r += 4u) { // unroll
-      let a = a_block(r / 4u * ROW_THREADS + row_thread, k);
+      let rows = a_block(r / 4u * ROW_THREADS + row_thread, k);
       for (var i = 0u; i < 4u; i++) { // unroll
         for (var row = 0u; row < 4u; row++) { // unroll
           for (var q = 0u; q < THREAD_QUADS; q++) { // unroll
-            sums[(r + row) * THREAD_QUADS + q] += a[i][row] * b[q][i];
+            sums[(r + row) * THREAD_QUADS + q] += rows[i][row] * columns[q][i];
           }
         }
       }

@@ -95,6 +95,7 @@ function summary(adapter: GPUAdapter, features: GPUFeatureName[]): AdapterSummar
     isFallback: isSoftware(adapter),
     hasSubgroups: features.includes('subgroups' as GPUFeatureName),
     hasTimestamps: features.includes('timestamp-query'),
+    hasF16: features.includes('shader-f16'),
   };
 }
 

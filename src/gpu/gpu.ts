@@ -13,6 +13,8 @@ export interface AdapterSummary {
   isFallback: boolean;
   hasSubgroups: boolean;
   hasTimestamps: boolean;
+  /** Whether shaders may load and store 16-bit floats. */
+  hasF16: boolean;
 }
 
 /** Created so far, and bytes alive; what a test of the replay asserts, and what a profile reports. */
@@ -96,6 +98,15 @@ export class Gpu {
         'This is a defect of moue, not of your input: please report it with the command and this message.',
       );
     }
+  }
+
+  /** @throws DeviceError where this adapter's shaders have no 16-bit floats. */
+  requireF16(): void {
+    if (this.adapter.hasF16) return;
+    throw new DeviceError(
+      `${this.adapter.description || this.adapter.device || 'this adapter'} has no 16-bit floats (shader-f16)`,
+      'Train with --precision f32, or on another adapter: --adapter NAME.',
+    );
   }
 
   /** @param usage GPUBufferUsage flags. @throws DeviceError beyond the adapter's limit or the memory budget. */

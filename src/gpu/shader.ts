@@ -4,7 +4,7 @@ import { ShaderError } from '../errors.js';
 export interface Shader {
   /** File name below `shaders/`, without `.wgsl`. */
   name: string;
-  /** The name with its constants, as the profiler prints it: `matmul[BIAS=1,TRANSPOSE_B=1]`. */
+  /** The name with its constants and 16-bit bindings, as the profiler prints it: `matmul[TRANSPOSE_B=1,a=f16]`. */
   label: string;
   text: string;
   /** The 4-byte fields of `struct Params` in order, binding 0; empty where the shader takes none. */
@@ -16,12 +16,14 @@ export interface Shader {
 export type Constants = Record<string, number | boolean>;
 
 /**
- * Loads shaders by name, once for each set of constants. A file is plain WGSL that compiles as it stands but for three things done here:
+ * Loads shaders by name, once for each set of constants and 16-bit bindings. A file is plain WGSL that compiles as it stands but for four things done here:
  *
  * - `// #include "lib/random.wgsl"` on a line of its own inserts that file, the first time it is met;
  * - `constants` replace the values of top-level `const NAME: type = value;` declarations;
  * - a loop marked `// unroll` is written out once per iteration, its index replaced by literals, because some drivers keep a register tile in
- *   memory when its indices are not literal.
+ *   memory when its indices are not literal;
+ * - bindings of f32 or vec4f that are to hold 16-bit floats are declared so, each load from them is widened at once and each store rounded: kernels are
+ *   written for f32, and calculate in it whatever their tensors are stored as.
  */
 export class ShaderLibrary {
   private readonly readFile: (relativePath: string) => string;
@@ -34,15 +36,19 @@ export class ShaderLibrary {
     this.unroll = unroll;
   }
 
-  /** Throws ShaderError when the file is missing, a constant unknown or of the wrong type, or a marked loop cannot be expanded. */
-  load(name: string, constants: Constants = {}): Shader {
+  /**
+   * @param half names of the bindings that hold 16-bit floats
+   * @throws ShaderError when the file is missing, a constant unknown or of the wrong type, a marked loop cannot be expanded, or a binding cannot hold 16-bit floats
+   */
+  load(name: string, constants: Constants = {}, half: readonly string[] = []): Shader {
     const values = Object.keys(constants)
       .sort()
-      .map((constant) => `${constant}=${Number(constants[constant])}`);
+      .map((constant) => `${constant}=${Number(constants[constant])}`)
+      .concat([...half].sort().map((binding) => `${binding}=f16`));
     const label = values.length ? `${name}[${values}]` : name;
     let shader = this.shaders.get(label);
     if (!shader) {
-      const specialised = replaceConstants(name, this.include(name, `${name}.wgsl`, new Set()), constants);
+      const specialised = storeHalf(name, replaceConstants(name, this.include(name, `${name}.wgsl`, new Set()), constants), half);
       const text = this.unroll ? unrollLoops(name, specialised) : specialised;
       shader = { name, label, text, ...parseBindings(name, specialised) };
       this.shaders.set(label, shader);
@@ -95,6 +101,56 @@ function formatLiteral(name: string, constant: string, type: string | undefined,
   throw new ShaderError(`${value} is no value for constant ${constant}: ${type ?? 'untyped'}`, remedy, { file: `${name}.wgsl` });
 }
 
+/** Types of a binding's elements, and how 16-bit floats are stored in their place. */
+const HALF_TYPES: Readonly<Record<string, string>> = { f32: 'f16', vec4f: 'vec4h' };
+
+function storeHalf(name: string, text: string, bindings: readonly string[]): string {
+  if (bindings.length === 0) return text;
+  return `enable f16;\n${bindings.reduce((changed, binding) => storeBindingHalf(name, changed, binding), text)}`;
+}
+
+/** Declares one binding as 16-bit floats, and converts wherever it is indexed. */
+function storeBindingHalf(name: string, text: string, binding: string): string {
+  const fail = (why: string): never => {
+    throw new ShaderError(`binding ${binding} holds no 16-bit floats: ${why}`, 'Cast the tensor to f32 first.', { file: `${name}.wgsl` });
+  };
+  const declaration = new RegExp(`(?<=@binding\\(\\d+\\) var<storage[^>]*> ${binding}: *array<)(\\w+)(?=>;)`).exec(text);
+  const type = declaration?.[1] ?? fail('it is declared as no array');
+  const half = HALF_TYPES[type] ?? fail(`its elements are ${type}`);
+  const edits = [{ from: declaration!.index, to: declaration!.index + type.length, by: half }];
+  const insert = (at: number, by: string) => edits.push({ from: at, to: at, by });
+
+  const mention = new RegExp(`//.*|(?<![\\w.])${binding}\\b(?!: *array<${type}>;)`, 'g');
+  for (const { 0: found, index } of text.matchAll(mention)) {
+    if (found !== binding) continue; // a comment
+    const bracket = index + binding.length;
+    if (text[bracket] !== '[') fail(`\`${lineAt(text, index)}\` does not index it`);
+    const end = closingBracket(text, bracket + 1, '[]') + 1;
+    const assignment = /^ *([-+*/%&|^]?)=(?!=) */.exec(text.slice(end));
+    if (!assignment) {
+      insert(index, `${type}(`);
+      insert(end, ')');
+    } else if (assignment[1]) {
+      fail(`\`${lineAt(text, index)}\` reads and writes it at once`);
+    } else {
+      insert(end + assignment[0].length, `${half}(`);
+      insert(text.indexOf(';', end), ')');
+    }
+  }
+  edits.sort((a, b) => a.from - b.from);
+  let copied = 0;
+  const parts = edits.map(({ from, to, by }) => {
+    const part = text.slice(copied, from) + by;
+    copied = to;
+    return part;
+  });
+  return parts.join('') + text.slice(copied);
+}
+
+function lineAt(text: string, index: number): string {
+  return text.slice(text.lastIndexOf('\n', index) + 1, text.indexOf('\n', index)).trim();
+}
+
 const MARKED_LOOP = /^[ \t]*for \(var (\w+)(?:: *[ui]32)? = ([^;]+); \1 < ([^;]+); (?:\1\+\+|\1 \+= ([^;)]+))\) \{ *\/\/ unroll *$/m;
 
 /** Expands the outermost marked loops first, so that the bounds of inner ones may name the indices around them. */
@@ -106,7 +162,7 @@ function unrollLoops(name: string, text: string): string {
     if (!loop) return part;
     const [line, index, start, bound, step = '1'] = loop;
     const bodyStart = loop.index + line.length;
-    const bodyEnd = closingBrace(part, bodyStart);
+    const bodyEnd = closingBracket(part, bodyStart, '{}');
     const body = part.slice(bodyStart, bodyEnd);
     if (bodyEnd < 0 || /\b(break|continue)\b/.test(withoutComments(body))) {
       throw new ShaderError(`cannot unroll \`${line.trim()}\``, 'A loop to unroll has balanced braces and neither break nor continue.', {
@@ -137,14 +193,15 @@ function unrollLoops(name: string, text: string): string {
   return expanded;
 }
 
-/** The place of the brace that closes the block whose inside begins at `from`, or −1. */
-function closingBrace(text: string, from: number): number {
+/** The place of the bracket that closes the one whose inside begins at `from`, or −1. */
+function closingBracket(text: string, from: number, brackets: '{}' | '[]'): number {
+  const [open, close] = brackets;
   let depth = 1;
-  const token = /\/\/.*|[{}]/g;
+  const token = /\/\/.*|[{}[\]]/g;
   token.lastIndex = from;
   for (let match = token.exec(text); match; match = token.exec(text)) {
-    if (match[0] === '{') depth++;
-    else if (match[0] === '}' && --depth === 0) return match.index;
+    if (match[0] === open) depth++;
+    else if (match[0] === close && --depth === 0) return match.index;
   }
   return -1;
 }

@@ -10,6 +10,8 @@ export interface SgdOptions {
   weightDecay: number;
   /** Gradients whose global norm is larger are scaled down to it. */
   clipNorm?: number;
+  /** What the loss was multiplied by, a power of two: gradients are divided by it. Default 1. */
+  lossScale?: number;
 }
 
 /** AdamW; weight decay is decoupled from the gradient. With weightDecay 0 this is Adam. */
@@ -22,6 +24,8 @@ export interface AdamwOptions {
   weightDecay: number;
   /** Gradients whose global norm is larger are scaled down to it. */
   clipNorm?: number;
+  /** What the loss was multiplied by, a power of two: gradients are divided by it. Default 1. */
+  lossScale?: number;
 }
 
 export type OptimizerOptions = SgdOptions | AdamwOptions;
@@ -80,7 +84,7 @@ export function recordOptimizer(tape: Tape, flat: FlatParameters, options: Optim
   if (state.length !== names.length) {
     throw new ShapeError(`${options.kind}: ${state.length} state tensors`, `It keeps ${names.length}: ${names.join(', ')}.`);
   }
-  const { norm, clipFactor } = recordGradientNorm(tape, gradients, options.clipNorm);
+  const { norm, clipFactor } = recordGradientNorm(tape, gradients, options);
   const quads = parameters.size / 4;
   const tensors = {
     parameters,
@@ -112,8 +116,12 @@ export function recordOptimizer(tape: Tape, flat: FlatParameters, options: Optim
   return norm;
 }
 
-/** The global L2 norm of flat gradients, [1], and min(1, clipNorm / norm), [1] (Pascanu, Mikolov & Bengio 2013). */
-function recordGradientNorm(tape: Tape, gradients: Tensor, clipNorm = LARGEST_FLOAT): { norm: Tensor; clipFactor: Tensor } {
+/** The global L2 norm of flat gradients over lossScale, [1], and min(1, clipNorm / norm) / lossScale, [1] (Pascanu, Mikolov & Bengio 2013). */
+function recordGradientNorm(
+  tape: Tape,
+  gradients: Tensor,
+  { clipNorm = LARGEST_FLOAT, lossScale = 1 }: OptimizerOptions,
+): { norm: Tensor; clipFactor: Tensor } {
   const count = Math.ceil(gradients.size / NORM_ELEMENTS_PER_GROUP);
   const partials = tape.tensor('gradient_norm.partials', [count]);
   const norm = tape.tensor('gradient_norm', [1]);
@@ -125,7 +133,7 @@ function recordGradientNorm(tape: Tape, gradients: Tensor, clipNorm = LARGEST_FL
     flops: 2 * gradients.size,
   });
   tape.launch('gradient_norm_final', {
-    params: { count, clip_norm: clipNorm },
+    params: { count, clip_norm: clipNorm, unscale: 1 / lossScale },
     tensors: { partials, norm, clip_factor: clipFactor },
     groups: 1,
   });

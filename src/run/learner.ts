@@ -6,16 +6,25 @@ import { OPTIMIZER_STATE, type OptimizerOptions, recordEma, recordOptimizer, ste
 import type { Paradigm } from '../paradigms/index.js';
 import { normal } from '../random.js';
 import { type Augmentation, type FaceExtent, faceStatistics, gatherFaces, residentFaces } from '../tensor/ops/augment.js';
+import { cast } from '../tensor/ops/cast.js';
 import { Program, Readback } from '../tensor/program.js';
 import { Tape } from '../tensor/tape.js';
 import { persistentTensor, type Tensor } from '../tensor/tensor.js';
 import type { NamedTensor } from './checkpoint.js';
+
+/** What activations and their gradients are stored as; all else is f32. */
+export type Precision = 'f32' | 'f16';
+
+/** By so much losses are multiplied before gradients are stored as f16, lest small ones vanish (Micikevicius et al. 2018, section 3.2). */
+const LOSS_SCALE = 1024;
 
 export interface LearnerOptions {
   model: ModelName;
   modelOptions: ModelOptions;
   paradigm: Paradigm;
   optimizer: OptimizerOptions;
+  /** Default f32. */
+  precision?: Precision;
   /** Decay of the averaged weights; 0 keeps none. */
   ema: number;
   batch: number;
@@ -141,7 +150,7 @@ export class Learner {
       this.writeBatch(batch);
       program.run();
       for (const { launch, tensors } of written) {
-        for (const tensor of tensors.filter(({ dtype }) => dtype === 'f32')) {
+        for (const tensor of tensors.filter(({ dtype }) => dtype !== 'u32')) {
           const values = await program.read(tensor);
           if (!values.every(Number.isFinite)) return launch.label;
         }
@@ -211,7 +220,7 @@ interface Parts {
 
 /** Records a whole step on `count` faces: what it is done on, what it moves, and what it tells. Allocates nothing on the device. */
 function recordStep(gpu: Gpu, faces: readonly Tensor[], count: number, options: LearnerOptions) {
-  const { batch, modelOptions, source, input, augment } = options;
+  const { batch, modelOptions, source, input, augment, precision = 'f32' } = options;
   const tape = new Tape(gpu, { training: true });
   // Each face by its own mean and deviation: light and contrast of the photograph tell nothing of the expression.
   const statistics = tape.input('statistics', [count, 2]);
@@ -219,11 +228,21 @@ function recordStep(gpu: Gpu, faces: readonly Tensor[], count: number, options: 
   const targets = tape.input('targets', [batch, modelOptions.classes]);
   const x = gatherFaces(tape, faces, indices, { source, output: input, normalise: { statistics }, ...(augment && { augment }) });
   const parameters = Parameters.create();
-  const logits = models[options.model]({ tape, parameters, path: '' }, x, modelOptions);
-  const loss = options.paradigm.loss(tape, logits, targets);
-  tape.backward(loss);
-  const { norm, state: optimizerState, average } = recordUpdate(tape, parameters, options.optimizer, options.ema > 0);
+  const logits = models[options.model]({ tape, parameters, path: '' }, cast(tape, x, precision), modelOptions);
+  const loss = options.paradigm.loss(tape, cast(tape, logits, 'f32'), targets);
+  const lossScale = recordBackward(tape, loss, precision);
+  const { norm, state: optimizerState, average } = recordUpdate(tape, parameters, { ...options.optimizer, lossScale }, options.ema > 0);
   return { tape, statistics, indices, targets, parameters, average, optimizerState, loss, norm };
+}
+
+/** Records the gradients of `loss`, multiplied by the number that is returned. */
+export function recordBackward(tape: Tape, loss: Tensor, precision: Precision): number {
+  if (precision === 'f32') {
+    tape.backward(loss);
+    return 1;
+  }
+  tape.backward(loss, tape.constant('loss_scale', loss.shape, Float32Array.of(LOSS_SCALE)));
+  return LOSS_SCALE;
 }
 
 /** Records optimiser and weight average behind `tape.backward`. Returns the gradient norm [1] and what is kept between steps. */

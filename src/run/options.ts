@@ -135,6 +135,13 @@ const TRAIN_TABLE = {
     },
     momentum: { type: 'number', description: 'Momentum of sgd', default: 0.9, range: { min: 0, below: 1 }, fixed: true },
     nesterov: { type: 'boolean', description: 'Momentum of Nesterov in sgd; --no-nesterov for the plain one', default: true, fixed: true },
+    precision: {
+      type: 'string',
+      description: 'How activations and their gradients are stored; f16 takes half of the memory, and calculates in f32 all the same',
+      choices: ['f32', 'f16'],
+      default: 'f32',
+      fixed: true,
+    },
     'clip-norm': {
       type: 'number',
       description: 'Largest norm of the whole gradient, 0: not clipped',

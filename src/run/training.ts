@@ -63,6 +63,7 @@ export async function train(options: TrainOptions, line: ProgressLine): Promise<
   const resumed = options.resume ? RunFolder.open(options.resume) : undefined;
   const checkpoint = resumed && (await loadCheckpoint(resumed.existingCheckpoint('last')));
   const gpu = await openGpu({ adapter: options.adapter, unsafe: options.unsafe, tuned: true });
+  if (options.precision === 'f16') gpu.requireF16();
   const model = checkpoint ? (checkpoint.state.model as ModelName) : options.model === 'auto' ? defaultModel(gpu) : options.model;
   const compiling = compileAhead(gpu, learnerOptions(options, model, EXPRESSIONS.length), options, line);
   try {
@@ -184,6 +185,7 @@ function learnerOptions(options: TrainOptions, model: ModelName, classes: number
     input: extent,
     augment: options.augment === 'none' ? undefined : AUGMENTATIONS[options.augment],
     recompute: options.recompute,
+    precision: options.precision,
   };
 }
 
@@ -370,7 +372,7 @@ class Training {
       const where = `step ${step + 1}, epoch ${standing.epoch + 1}; first in ${launch ?? 'none of its launches when repeated'}; on the faces ${Array.from(batch.faces.subarray(0, 4), (face) => ids[face]).join(', ')}, …`;
       throw new NumericError(
         `${what} at ${where}`,
-        'Lower --learning-rate or set --clip-norm, and go on from the last checkpoint with --resume.',
+        `Lower --learning-rate or set --clip-norm, and go on from the last checkpoint with --resume${setup.options.precision === 'f16' ? '; or start anew with --precision f32, for numbers beyond 65504' : ''}.`,
       );
     }
     if (this.firstStepSeconds === undefined) {

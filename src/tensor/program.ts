@@ -4,7 +4,7 @@ import type { Shader } from '../gpu/shader.js';
 import { planMemory } from './plan.js';
 import { withRecomputation } from './recompute.js';
 import type { Launch, Tape } from './tape.js';
-import { rootOf, type Tensor, writeTensor } from './tensor.js';
+import { rootOf, type Tensor, widen, writeTensor } from './tensor.js';
 
 interface Dispatch {
   launch: Launch;
@@ -152,7 +152,8 @@ export class Program {
   /** The values of a kept or persistent tensor after the work queued so far. */
   async read(tensor: Tensor): Promise<Float32Array | Uint32Array> {
     const { buffer, offset } = this.placeOf(tensor);
-    const bytes = await readBuffer(this.gpu, buffer, offset, tensor.bytes);
+    const bytes = await readBuffer(this.gpu, buffer, offset, Math.ceil(tensor.bytes / 4) * 4);
+    if (tensor.dtype === 'f16') return widen(new Uint16Array(bytes, 0, tensor.size));
     return tensor.dtype === 'u32' ? new Uint32Array(bytes) : new Float32Array(bytes);
   }
 
@@ -208,6 +209,8 @@ export class Readback {
 
   /** @param depth how many results may be under way at once. */
   constructor(gpu: Gpu, tensors: readonly Tensor[], depth = 3) {
+    const odd = tensors.find(({ dtype }) => dtype !== 'f32');
+    if (odd) throw new TypeError(`${odd.label}: a readback takes f32, not ${odd.dtype}`);
     this.gpu = gpu;
     this.tensors = tensors;
     this.bytes = tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);

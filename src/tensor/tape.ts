@@ -2,7 +2,7 @@ import { ShaderError, ShapeError } from '../errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import type { Shader } from '../gpu/shader.js';
 import { launchPointwise } from './ops/parts.js';
-import { createTensor, type DType, persistentTensor, rootOf, sizeOf, type Tensor } from './tensor.js';
+import { createTensor, type DType, ELEMENT_BYTES, persistentTensor, rootOf, sizeOf, type Tensor } from './tensor.js';
 
 /** One dispatch of one shader over named tensors. */
 export interface Launch {
@@ -106,7 +106,7 @@ export class Tape {
   /** The memory of `tensor` under another shape: of as many elements, or of some of them from `first` on. */
   view(tensor: Tensor, shape: readonly number[], first = 0): Tensor {
     const { storage } = tensor;
-    const offset = tensor.offset + 4 * first;
+    const offset = tensor.offset + ELEMENT_BYTES[tensor.dtype] * first;
     return createTensor(tensor.label, shape, tensor.dtype, { offset, base: rootOf(tensor), ...(storage && { storage }) });
   }
 
@@ -120,7 +120,9 @@ export class Tape {
   }
 
   private launchOf(name: string, spec: LaunchSpec): Launch {
-    const shader = this.gpu.shaders.load(name, spec.constants);
+    const half = Object.keys(spec.tensors).filter((binding) => spec.tensors[binding].dtype === 'f16');
+    if (half.length > 0) this.gpu.requireF16();
+    const shader = this.gpu.shaders.load(name, spec.constants, half);
     const params = spec.params ?? {};
     sameNames(
       name,
@@ -215,14 +217,14 @@ export class Tape {
     return gradient === this.one;
   }
 
-  /** Where a rule writes the gradient of `input`: the parameter's own slot where this is the only contribution, else new memory. */
+  /** Where a rule writes the gradient of `input`: the parameter's own slot where this is the only contribution, else new memory of its type. */
   gradientTarget(input: Tensor): Tensor {
     if (input.gradientSlot && this.uses.get(input) === 1) return input.gradientSlot;
-    return this.tensor(`${input.label}.gradient`, input.shape);
+    return this.tensor(`${input.label}.gradient`, input.shape, input.dtype);
   }
 
   private sum(input: Tensor, left: Tensor, right: Tensor, last: boolean): Tensor {
-    const output = last && input.gradientSlot ? input.gradientSlot : this.tensor(`${input.label}.gradient`, input.shape);
+    const output = last && input.gradientSlot ? input.gradientSlot : this.tensor(`${input.label}.gradient`, input.shape, input.dtype);
     launchPointwise(this, 'add', { left, right, output });
     return output;
   }

@@ -1,6 +1,9 @@
 import type { Gpu } from '../gpu/gpu.js';
 
-export type DType = 'f32' | 'u32';
+/** How numbers are stored. Those of f16 are read and written as such, and calculated with in f32. */
+export type DType = 'f32' | 'u32' | 'f16';
+
+export const ELEMENT_BYTES: Readonly<Record<DType, number>> = { f32: 4, u32: 4, f16: 2 };
 
 /** Memory that outlives a program: parameters, resident faces, inputs. Allocated when first needed. */
 export class Storage {
@@ -63,7 +66,7 @@ export function createTensor(
     shape,
     dtype,
     size,
-    bytes: size * 4,
+    bytes: size * ELEMENT_BYTES[dtype],
     differentiable: place.differentiable ?? false,
     storage: place.storage,
     offset: place.offset ?? 0,
@@ -79,7 +82,7 @@ export function rootOf(tensor: Tensor): Tensor {
 
 /** A tensor in memory of its own, that several programs can share. */
 export function persistentTensor(label: string, shape: readonly number[], dtype: DType = 'f32'): Tensor {
-  return createTensor(label, shape, dtype, { storage: new Storage(label, sizeOf(shape) * 4) });
+  return createTensor(label, shape, dtype, { storage: new Storage(label, sizeOf(shape) * ELEMENT_BYTES[dtype]) });
 }
 
 /** Queues a write of the whole tensor; `data` is copied at once. */
@@ -95,4 +98,15 @@ export function writeTensor(gpu: Gpu, tensor: Tensor, data: Float32Array | Uint3
 /** Number of elements of a shape; 1 for a scalar []. */
 export function sizeOf(shape: readonly number[]): number {
   return shape.reduce((product, extent) => product * extent, 1);
+}
+
+/** The numbers of 16-bit floats (IEEE 754 binary16). */
+export function widen(halves: Uint16Array): Float32Array {
+  return Float32Array.from(halves, (bits) => {
+    const sign = bits >> 15 ? -1 : 1;
+    const exponent = (bits >> 10) & 31;
+    const fraction = (bits & 1023) / 1024;
+    if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+    return sign * (exponent === 0 ? fraction * 2 ** -14 : (1 + fraction) * 2 ** (exponent - 15));
+  });
 }

@@ -105,6 +105,55 @@ fn main() {
     await rejects(load('while (x) { // unroll\n}'), ShaderError, 'cannot unroll `while (x) { // unroll`');
   });
 
+  const STORED = `// #include "lib/b.wgsl"
+@group(0) @binding(1) var<storage, read> input: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> output: array<f32>; // output[i] = anything
+@group(0) @binding(3) var<storage, read> words: array<u32>;
+fn main() {
+  let same = input[words[i]] == input[1u];
+  step.input = b.output[2u];
+  output[i + words[0]] = select(input[at[j]].x, output[0], same); // input[
+}`;
+
+  test('bindings of 16-bit floats are widened where they are loaded and rounded where they are stored', () => {
+    const shaders = library({ 'a.wgsl': STORED, 'lib/b.wgsl': 'fn b() -> vec4f { return 2.0 * input[3u]; }' });
+    const { text, label, tensors } = shaders.load('a', {}, ['output', 'input']);
+    assert.is(label, 'a[input=f16,output=f16]');
+    assert.equal(
+      tensors.map(({ element }) => element),
+      ['vec4h', 'f16', 'u32'],
+    );
+    assert.is(
+      text,
+      `enable f16;
+fn b() -> vec4f { return 2.0 * vec4f(input[3u]); }
+@group(0) @binding(1) var<storage, read> input: array<vec4h>;
+@group(0) @binding(2) var<storage, read_write> output: array<f16>; // output[i] = anything
+@group(0) @binding(3) var<storage, read> words: array<u32>;
+fn main() {
+  let same = vec4f(input[words[i]]) == vec4f(input[1u]);
+  step.input = b.output[2u];
+  output[i + words[0]] = f16(select(vec4f(input[at[j]]).x, f32(output[0]), same)); // input[
+}`,
+    );
+    assert.is(shaders.load('a', {}, ['input', 'output']), shaders.load('a', {}, ['output', 'input']));
+    assert.is.not(shaders.load('a', {}, ['input']), shaders.load('a'));
+    assert.not.match(shaders.load('a').text, 'f16');
+  });
+
+  test('refuses 16-bit floats in a binding that is not loaded and stored element by element', async () => {
+    const load = (line: string, half: string, type = 'array<f32>') => {
+      const text = `@group(0) @binding(1) var<storage, read_write> x: ${type};\nfn main() {\n  ${line}\n}`;
+      return () => library({ 'a.wgsl': text }).load('a', {}, [half]);
+    };
+    await rejects(load('x[0] += 1.0;', 'x'), ShaderError, 'a.wgsl', 'binding x', '`x[0] += 1.0;` reads and writes it at once', 'Cast');
+    await rejects(load('let x = 1.0;', 'x'), ShaderError, '`let x = 1.0;` does not index it');
+    await rejects(load('f(&x);', 'x'), ShaderError, '`f(&x);` does not index it');
+    await rejects(load('', 'x', 'array<u32>'), ShaderError, 'its elements are u32');
+    await rejects(load('', 'x', 'Step'), ShaderError, 'declared as no array');
+    await rejects(load('', 'y'), ShaderError, 'binding y', 'declared as no array');
+  });
+
   test('reads params and bindings', async () => {
     const shaders = library({
       'a.wgsl': `struct Params {

@@ -148,6 +148,15 @@ gpuSuite('optimisers', (test) => {
       await compare(gpu, { size: 192, options, gradientsOf: gradientsOfSize(192), steps: 3 });
   });
 
+  test('gradients of a scaled loss do bit by bit what those of the loss itself do', async (gpu) => {
+    const size = 16384 + 64;
+    for (const options of [SGD, ADAMW, { ...SGD, clipNorm: 0.01 }]) {
+      const plain = { size, options, gradientsOf: gradientsOfSize(size), steps: 3 };
+      const gradientsOf = (step: number) => plain.gradientsOf(step).map((value) => 1024 * value);
+      assert.equal(await train(gpu, { ...plain, options: { ...options, lossScale: 1024 }, gradientsOf }), await train(gpu, plain));
+    }
+  });
+
   test('gradients above the norm are clipped to it, those below are not', async (gpu) => {
     const size = 16384 * 3 + 64;
     const gradientsOf = (step: number) => randomArray([size], step + 1, step === 1 ? 1e-6 : 1);

@@ -216,15 +216,15 @@ gpuSuite('bench', (test) => {
     const { rows, limits } = await bench(
       gpu,
       { models: ['small'], operators, peers: [] },
-      { batch: 2, steps: 2, rounds: 2, adapter: undefined },
+      { batch: 2, precision: 'f16', steps: 2, rounds: 2, adapter: undefined },
     );
     assert.equal(
       rows.map(({ name }) => name),
-      ['softmax + divergence, 8192×8, both ways', 'small, a step on 2 faces'],
+      ['softmax + divergence, 8192×8, both ways', 'small, a step on 2 faces, f16'],
     );
     for (const { timings } of rows) assert.is(timings[0].stepMs.length, 4);
     const [, small] = rows;
     assert.ok(small.gflop > 0 && small.hostMs! > 0 && small.stepBytes! > 0 && small.timings[0].losses.every(Number.isFinite));
-    assert.match(formatTable(rows, limits), /^small, a step on 2 faces: [\d.]+ [\d.]+ [\d.]+ [\d.]+$/m);
+    assert.match(formatTable(rows, limits), /^small, a step on 2 faces, f16: [\d.]+ [\d.]+ [\d.]+ [\d.]+$/m);
   });
 });

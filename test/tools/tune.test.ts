@@ -121,7 +121,7 @@ suite('tuning files', (test) => {
 
   test('each adapter and driver has a file of its own', () => {
     const adapter = { vendor: 'nvidia', device: 'NVIDIA H200', description: 'NVIDIA: 550.54', architecture: '' };
-    const rest = { subgroupMinSize: 32, subgroupMaxSize: 32, isFallback: false, hasSubgroups: true, hasTimestamps: true };
+    const rest = { subgroupMinSize: 32, subgroupMaxSize: 32, isFallback: false, hasSubgroups: true, hasTimestamps: true, hasF16: true };
     assert.match(tuningPath({ ...adapter, ...rest }), /\.cache.moue.tuning-nvidia-nvidia-h200-nvidia-550-54\.json$/);
   });
 });

@@ -22,7 +22,7 @@ export function silu(tape: Tape, input: Tensor): Tensor {
 
 function activation(tape: Tape, input: Tensor, kind: keyof typeof KINDS): Tensor {
   const constants = { KIND: KINDS[kind] };
-  const output = tape.tensor(kind, input.shape);
+  const output = tape.tensor(kind, input.shape, input.dtype);
   launchPointwise(tape, 'activation_forward', { input, output }, { constants });
   return tape.record({
     name: kind,

@@ -14,7 +14,7 @@ const AXES = 4;
 
 /**
  * left + right. Shapes broadcast as in NumPy: aligned at the last axis, an axis of one element is repeated; so for all operations here. A
- * gradient is summed over the axes along which its operand was repeated.
+ * gradient is summed over the axes along which its operand was repeated. The result is f16 where both operands are.
  * @throws ShapeError for shapes that do not broadcast
  */
 export function add(tape: Tape, left: Tensor, right: Tensor): Tensor {
@@ -44,7 +44,7 @@ export function divide(tape: Tape, left: Tensor, right: Tensor): Tensor {
 
 /** factor · input, for a number known when the tape is recorded. */
 export function scale(tape: Tape, input: Tensor, factor: number): Tensor {
-  const output = tape.tensor('scale', input.shape);
+  const output = tape.tensor('scale', input.shape, input.dtype);
   launchScale(tape, input, output, factor);
   return tape.record({
     name: 'scale',
@@ -92,7 +92,7 @@ function reduceGradient(tape: Tape, operand: Tensor, gradient: FullGradient): Te
 /** Launches an operation without recording it for differentiation. */
 export function apply(tape: Tape, operation: Operation, left: Tensor, right: Tensor): Tensor {
   const shape = broadcastShape(operation, left.shape, right.shape);
-  const output = tape.tensor(operation, shape);
+  const output = tape.tensor(operation, shape, left.dtype === 'f16' && right.dtype === 'f16' ? 'f16' : 'f32');
   const tensors = { left, right, output };
   if (operation === 'add' && left.size === output.size && right.size === output.size) {
     launchPointwise(tape, 'add', tensors);

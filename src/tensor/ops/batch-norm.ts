@@ -2,7 +2,7 @@ import { ShapeError } from '../../errors.js';
 import type { Tape } from '../tape.js';
 import { sizeOf, type Tensor } from '../tensor.js';
 import { channelsOf, copyChannels, requireChannelVectors, resizeChannels, wholeQuads } from './channels.js';
-import { partsOf, rowsOf } from './parts.js';
+import { bytesOf, partsOf, rowsOf } from './parts.js';
 
 /**
  * How the rows are divided (shaders/lib/column_blocks.wgsl). A workgroup has so many `threads`; a first stage has about `groups` of them, and at most
@@ -14,8 +14,8 @@ const DIVISION = {
 };
 /** Columns of four channels that a workgroup takes at most: 256 bytes of each row. */
 const MOST_COLUMNS = 16;
-/** Rows after which a binding may begin again, whatever the channels: 16 of at least 16 bytes. */
-const ALIGNED_ROWS = 16;
+/** Rows after which a binding may begin again, whatever the channels: 32 of at least 8 bytes. */
+const ALIGNED_ROWS = 32;
 
 /** All of shape [C]. The running values are read in evaluation, and updated by each run in training. */
 export interface BatchNormState {
@@ -71,7 +71,7 @@ export function batchNorm(tape: Tape, input: Tensor, state: BatchNormState, opti
     );
   }
   const relu = activation === 'relu';
-  const output = tape.tensor('batch_norm', input.shape);
+  const output = tape.tensor('batch_norm', input.shape, input.dtype);
   overRows(tape, division, { input, output, ...(residual && { residual }) }, (run, part, groups) =>
     tape.launch('batch_norm_forward', {
       constants: { ...constants, BATCH_MOMENTS: training, RELU: relu, RESIDUAL: residual !== undefined },
@@ -97,7 +97,7 @@ export function batchNorm(tape: Tape, input: Tensor, state: BatchNormState, opti
         ? outputGradient
         : residual?.differentiable
           ? tape.gradientTarget(residual)
-          : tape.tensor('batch_norm.masked', input.shape);
+          : tape.tensor('batch_norm.masked', input.shape, input.dtype);
       const partials = tape.tensor('batch_norm.partials', [chunks, 2, columns * 4]);
       const summed = { input, output_gradient: outputGradient, ...(relu && { output, masked_gradient: gradient }) };
       const unused = tape.tensor('unused', [4]);
@@ -174,7 +174,7 @@ function overRows<T extends Record<string, Tensor>>(
   launch: (run: T, part: RowsPart, groups: number) => void,
 ): void {
   const channels = columns * 4;
-  for (const part of partsOf(tape, rows, [channels * 4])) {
+  for (const part of partsOf(tape, rows, bytesOf(tensors, channels))) {
     const params = { columns, block, rows: part.count, rows_per_part: rowsPerPart, once: part.first === 0 ? 1 : 0 };
     launch(rowsOf(tape, tensors, part, [channels]), params, blocks * Math.ceil(part.count / (rowsPerPart * partsPerGroup)));
   }
@@ -188,7 +188,7 @@ function overChunks<T extends Record<string, Tensor>>(
   launch: (run: T, params: Record<'columns' | 'block' | 'rows' | 'rows_per_chunk' | 'first_chunk', number>, groups: number) => void,
 ): void {
   const channels = columns * 4;
-  for (const part of partsOf(tape, chunks, [rowsPerChunk * channels * 4])) {
+  for (const part of partsOf(tape, chunks, bytesOf(tensors, rowsPerChunk * channels))) {
     const first = part.first * rowsPerChunk;
     const count = Math.min(part.count * rowsPerChunk, rows - first);
     const params = { columns, block, rows: count, rows_per_chunk: rowsPerChunk, first_chunk: part.first };

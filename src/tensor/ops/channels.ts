@@ -23,7 +23,7 @@ export function resizeChannels(tape: Tape, input: Tensor, channels: number): Ten
   if (input.shape.length === 0 || !Number.isInteger(channels) || channels < 1) {
     throw new ShapeError(`resizeChannels of [${input.shape}] to ${channels} channels`, 'It takes [..., C] and a positive count.');
   }
-  const output = tape.tensor(`${input.label}.channels`, [...input.shape.slice(0, -1), channels]);
+  const output = tape.tensor(`${input.label}.channels`, [...input.shape.slice(0, -1), channels], input.dtype);
   copyChannels(tape, input, output);
   return tape.record({
     name: 'resizeChannels',

@@ -46,7 +46,7 @@ export function conv2d(tape: Tape, input: Tensor, weight: Tensor, options: Conv2
     );
   }
   const relu = activation === 'relu';
-  const output = tape.tensor('conv2d', outputShape);
+  const output = tape.tensor('conv2d', outputShape, input.dtype);
   overImages(tape, { input, output, ...(residual && { residual }) }, (run, batch) =>
     launchForward(tape, { ...geometry, batch }, { weight, bias, residual: undefined, ...run }, relu),
   );
@@ -59,7 +59,7 @@ export function conv2d(tape: Tape, input: Tensor, weight: Tensor, options: Conv2
       let gradient = outputGradient;
       if (relu) {
         // Under the activation's mask the output's gradient is the residual's, and what the others are made of.
-        gradient = residual?.differentiable ? tape.gradientTarget(residual) : tape.tensor('conv2d.masked', outputShape);
+        gradient = residual?.differentiable ? tape.gradientTarget(residual) : tape.tensor('conv2d.masked', outputShape, input.dtype);
         const tensors = { input: output, output_gradient: outputGradient, input_gradient: gradient };
         launchPointwise(tape, 'activation_backward', tensors, { constants: { KIND: RELU } });
       }

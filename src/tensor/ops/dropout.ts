@@ -2,7 +2,7 @@ import { ShapeError } from '../../errors.js';
 import type { Tape } from '../tape.js';
 import type { Tensor } from '../tensor.js';
 import { launchElementwise } from './elementwise.js';
-import { partsOf, rowsOf } from './parts.js';
+import { bytesOf, partsOf, rowsOf } from './parts.js';
 
 /**
  * Inverted dropout (Srivastava et al. 2014): in training each element is set to 0 with probability `rate` and else scaled by 1 / (1 − rate); in
@@ -15,12 +15,13 @@ export function dropout(tape: Tape, input: Tensor, rate: number, stream?: number
   if (!tape.training || rate === 0) return input;
   const params = { stream: stream ?? tape.nextStream(), rate, scale: 1 / (1 - rate) };
   const launch = (from: Tensor, to: Tensor) => {
-    for (const part of partsOf(tape, to.size, [4])) {
-      const run = rowsOf(tape, { input: from, output: to }, part, []);
+    const tensors = { input: from, output: to };
+    for (const part of partsOf(tape, to.size, bytesOf(tensors))) {
+      const run = rowsOf(tape, tensors, part, []);
       launchElementwise(tape, 'dropout', run.output, { step: tape.step, ...run }, { params: { ...params, first: part.first / 4 } });
     }
   };
-  const output = tape.tensor('dropout', input.shape);
+  const output = tape.tensor('dropout', input.shape, input.dtype);
   launch(input, output);
   return tape.record({
     name: 'dropout',

@@ -3,6 +3,7 @@ export { add, divide, multiply, scale, subtract } from './arithmetic.js';
 export { attention, attentionMap } from './attention.js';
 export { concat, pad, slice } from './band.js';
 export { batchNorm } from './batch-norm.js';
+export { cast } from './cast.js';
 export { conv2d } from './conv2d.js';
 export { dropout } from './dropout.js';
 export { gather } from './gather.js';

@@ -44,7 +44,7 @@ export function matmul(tape: Tape, a: Tensor, b: Tensor, { transposeA = false, t
   const extent = fold ? { batch: 1, rows: batch * rows, depth, columns } : { batch, rows, depth, columns };
   const sideA = { tensor: a, transposed: transposeA, shared: false };
   const sideB = { tensor: b, transposed: transposeB, shared };
-  const output = tape.tensor('matmul', [...leading, rows, columns]);
+  const output = tape.tensor('matmul', [...leading, rows, columns], a.dtype);
   launchProduct(tape, extent, sideA, sideB, output, { bias });
 
   return tape.record({

@@ -1,6 +1,6 @@
 /** Launches over tensors beyond what a binding holds are divided: each part binds a range of the same tensors. */
 import type { LaunchSpec, Tape } from '../tape.js';
-import { sizeOf, type Tensor } from '../tensor.js';
+import { ELEMENT_BYTES, sizeOf, type Tensor } from '../tensor.js';
 import { launchElementwise } from './elementwise.js';
 
 /** A range of rows, images or whatever else follows one another in a tensor. */
@@ -66,6 +66,11 @@ export function sumOverImages<T extends Record<string, Tensor>>(
   });
 }
 
+/** Bytes of so many elements of each tensor. */
+export function bytesOf(tensors: Record<string, Tensor>, elements = 1): number[] {
+  return Object.values(tensors).map(({ dtype }) => elements * ELEMENT_BYTES[dtype]);
+}
+
 /** Launches an elementwise kernel whose results depend on nothing but the elements at their own place, in tensors of one size. */
 export function launchPointwise(
   tape: Tape,
@@ -74,7 +79,7 @@ export function launchPointwise(
   options: Pick<LaunchSpec, 'params' | 'constants'> = {},
 ): void {
   const { size } = Object.values(tensors)[0]!;
-  for (const part of partsOf(tape, size, [4])) {
+  for (const part of partsOf(tape, size, bytesOf(tensors))) {
     const run = rowsOf(tape, tensors, part, []);
     launchElementwise(tape, shader, Object.values(run)[0]!, run, options);
   }

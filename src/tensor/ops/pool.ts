@@ -36,7 +36,7 @@ export function maxPool2d(tape: Tape, input: Tensor, options: PoolOptions): Tens
   return overWholeQuads(tape, input, (quads) => {
     const columns = channelsOf(quads) / 4;
     const cells = outputCells(window);
-    const output = tape.tensor('max_pool2d', [...cells, columns * 4]);
+    const output = tape.tensor('max_pool2d', [...cells, columns * 4], input.dtype);
     const places = tape.tensor('max_pool2d.places', [...cells, columns], 'u32');
     overImages(tape, { input: quads, output, places }, (tensors, images) => {
       const groups = groupsOver(outputCells({ ...window, images }), columns);
@@ -80,7 +80,7 @@ export function globalAveragePool(tape: Tape, input: Tensor): Tensor {
 function averageOverWindows(tape: Tape, name: string, input: Tensor, window: PoolWindow, leading: readonly number[]): Tensor {
   return overWholeQuads(tape, input, (quads) => {
     const columns = channelsOf(quads) / 4;
-    const output = tape.tensor('average_pool2d', [...leading, columns * 4]);
+    const output = tape.tensor('average_pool2d', [...leading, columns * 4], input.dtype);
     overImages(tape, { input: quads, output }, (tensors, images) => {
       const groups = groupsOver(outputCells({ ...window, images }), columns);
       tape.launch('average_pool2d_forward', { params: { ...window, images, columns }, tensors, groups, again: 'same' });
