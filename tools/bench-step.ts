@@ -38,7 +38,7 @@ export async function benchStep(gpu: Gpu, model: BenchModel, batch: number): Pro
   const { loss } = softmaxDivergence(tape, logits, targets, { kind: 'cross-entropy' });
   tape.backward(loss);
   const optimizer: OptimizerOptions = { ...OPTIMIZER_DEFAULTS.adamw, epsilon: 1e-7, weightDecay: 0 };
-  const { state } = recordUpdate(tape, parameters, optimizer, false);
+  const { state } = recordUpdate(tape, parameters, optimizer);
   const program = await Program.compile(gpu, tape, { keep: [loss] });
   parameters.initialise(gpu, (stream, index) => normal(1, stream, index));
   program.write(faces, uniformNumbers(faces.size, 1, 3));

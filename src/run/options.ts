@@ -44,6 +44,15 @@ const TRAIN_TABLE = {
       default: 'ferplus-crossentropy',
       fixed: true,
     },
+    set: {
+      type: 'string',
+      description: 'Constants of the paradigm, as smoothing=0.2,temperature=2',
+      notes: PARADIGMS.flatMap((name) =>
+        Object.entries(paradigms[name].constants).map(([constant, { value, about }]) => `${name} ${constant}=${value}: ${about}`),
+      ),
+      defaultText: "those of the method's paper",
+      fixed: true,
+    },
     'validation-share': {
       type: 'number',
       description: 'Part of the training faces kept for validation where the dataset has no such split',

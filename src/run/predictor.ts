@@ -1,7 +1,9 @@
 import { type FaceSet, pixelsOf } from '../faces/face-set.js';
 import type { Gpu } from '../gpu/gpu.js';
-import { type ModelName, type ModelOptions, models } from '../nn/models.js';
+import type { ModelName, ModelOptions } from '../nn/models.js';
 import type { Parameters } from '../nn/parameters.js';
+import { logitsOf, type Paradigm } from '../paradigms/index.js';
+import { Student } from '../paradigms/student.js';
 import { type FaceExtent, faceStatistics, gatherFaces } from '../tensor/ops/augment.js';
 import { softmax } from '../tensor/ops/index.js';
 import { Program, Readback } from '../tensor/program.js';
@@ -12,6 +14,8 @@ import { STEPS_IN_FLIGHT } from './learner.js';
 export interface PredictorOptions {
   model: ModelName;
   modelOptions: ModelOptions;
+  /** By whose rule faces are judged. */
+  paradigm: Paradigm;
   batch: number;
   source: FaceExtent;
   input: FaceExtent;
@@ -46,7 +50,7 @@ export class Predictor {
     );
     const statistics = tape.input('statistics', [batch, 2]);
     const x = gatherFaces(tape, pixels, indices, { source, output: input, normalise: { statistics } });
-    const logits = models[options.model]({ tape, parameters, path: '' }, x, options.modelOptions);
+    const logits = logitsOf(options.paradigm, new Student({ tape, parameters, path: '' }, options.model, options.modelOptions), x);
     const probabilities = softmax(tape, logits);
     const program = await Program.compile(gpu, tape, { keep: [probabilities] });
     return new Predictor(gpu, program, pixels, statistics, new Readback(gpu, [probabilities], STEPS_IN_FLIGHT), options);

@@ -8,8 +8,8 @@ import type { Gpu } from '../gpu/gpu.js';
 import type { ModelName } from '../nn/models.js';
 import { OPTIMIZER_DEFAULTS, type OptimizerOptions } from '../optim/optimizer.js';
 import { parseSchedule, type Schedule } from '../optim/schedule.js';
-import { type Lesson, paradigms } from '../paradigms/index.js';
-import { permutation, uniform } from '../random.js';
+import { type Constants, constantsOf, type Lesson, paradigms } from '../paradigms/index.js';
+import { permutation } from '../random.js';
 import { AUGMENTATIONS, type FaceExtent } from '../tensor/ops/augment.js';
 import { type CheckpointState, checkTensors, loadCheckpoint, saveCheckpoint } from './checkpoint.js';
 import { judge } from './judge.js';
@@ -19,8 +19,6 @@ import { Predictor } from './predictor.js';
 import { Pace, type ProgressLine } from './progress.js';
 import { type JsonObject, RunFolder } from './run-folder.js';
 
-/** Random streams of a run besides those of the kernels. */
-const VISIT_STREAM = 1;
 /** Steps between the lines of the log. */
 const LOG_EVERY = 10;
 
@@ -78,8 +76,9 @@ export async function train(options: TrainOptions, line: ProgressLine): Promise<
   if (resumed && checkpoint) await resumed.resume(checkpoint.state.step);
 
   const paradigm = paradigms[options.paradigm];
-  const lesson = paradigm.lesson(dataset.train);
-  const setup: Setup = { gpu, dataset, lesson, model, options, folder, line };
+  const constants = constantsOf(options.paradigm, options.set ?? '');
+  const lesson = paradigm.lesson(dataset.train, { constants, seed: options.seed, teacher: undefined });
+  const setup: Setup = { gpu, dataset, lesson, constants, model, options, folder, line };
   for (const note of dataset.notes) line.print(`  ${note}`);
   line.print(
     `${dataset.train.name}: learning from ${lesson.faces.length.toLocaleString('en-US')} of ${dataset.train.count.toLocaleString('en-US')} faces; ${model} on ${gpu.adapter.description || gpu.adapter.device}`,
@@ -93,8 +92,7 @@ export async function train(options: TrainOptions, line: ProgressLine): Promise<
   const standing: Standing = { step: 0, epoch: 0, lossSum: 0, best: { accuracy: -1, epoch: 0 }, seconds: 0 };
   if (checkpoint && resumed) {
     const found = await learner.read();
-    checkTensors(resumed.checkpointPath, checkpoint.weights, found.weights);
-    checkTensors(resumed.checkpointPath, checkpoint.optimizer, found.optimizer);
+    for (const group of ['weights', 'optimizer', 'kept'] as const) checkTensors(resumed.checkpointPath, checkpoint[group], found[group]);
     learner.write(checkpoint);
     Object.assign(standing, checkpoint.state.standing);
   }
@@ -112,13 +110,14 @@ interface Setup {
   gpu: Gpu;
   dataset: Dataset;
   lesson: Lesson;
+  constants: Constants;
   model: ModelName;
   options: TrainOptions;
   folder: RunFolder;
   line: ProgressLine;
 }
 
-function createLearner({ gpu, dataset, model, options, line }: Setup): Promise<Learner> {
+function createLearner({ gpu, dataset, lesson, constants, model, options, line }: Setup): Promise<Learner> {
   const { train, classes } = dataset;
   return Learner.create(
     gpu,
@@ -127,6 +126,8 @@ function createLearner({ gpu, dataset, model, options, line }: Setup): Promise<L
       model,
       modelOptions: modelOptions(options, classes.length),
       paradigm: paradigms[options.paradigm],
+      constants,
+      lesson,
       optimizer: optimizerOptions(options),
       ema: options.ema,
       batch: options.batch,
@@ -201,6 +202,7 @@ class Training {
       Predictor.create(gpu, learner.average ?? learner.parameters, {
         model,
         modelOptions: modelOptions(options, dataset.classes.length),
+        paradigm: paradigms[options.paradigm],
         batch: options.batch,
         source: extentOf(faces),
         input: { height: options.size, width: options.size, channels: options.channels },
@@ -272,25 +274,17 @@ class Training {
   /** The steps of the current epoch that are still to do. */
   private async epoch(): Promise<void> {
     const { setup, standing, learner, stepsPerEpoch, totalSteps } = this;
-    const { lesson, options, dataset } = setup;
+    const { lesson, options } = setup;
     const { batch, seed } = options;
-    const classes = dataset.classes.length;
-    const visit = paradigms[options.paradigm].visit;
     const order = permutation(seed, standing.epoch, lesson.faces.length);
     const end = Math.min(totalSteps, (standing.epoch + 1) * stepsPerEpoch);
     for (let step = standing.step; step < end; step++) {
       const begun = performance.now();
       const first = (step - standing.epoch * stepsPerEpoch) * batch;
-      const faces = new Uint32Array(batch);
-      const targets = new Float32Array(batch * classes);
-      for (let i = 0; i < batch; i++) {
-        const row = order[first + i];
-        faces[i] = lesson.faces[row];
-        const target = lesson.targets.subarray(row * classes, (row + 1) * classes);
-        targets.set(visit ? visit(target, uniform(seed, VISIT_STREAM, standing.epoch, faces[i])) : target, i * classes);
-      }
-      const learningRate = this.schedule({ step, epoch: step / stepsPerEpoch, totalSteps, totalEpochs: totalSteps / stepsPerEpoch });
-      const next: Batch = { step, epoch: standing.epoch, learningRate, faces, targets };
+      const rows = order.slice(first, first + batch);
+      const progress = { epoch: step / stepsPerEpoch, epochs: totalSteps / stepsPerEpoch };
+      const learningRate = this.schedule({ step, epoch: progress.epoch, totalSteps, totalEpochs: progress.epochs });
+      const next: Batch = { step, epoch: standing.epoch, learningRate, progress, rows };
       this.pending.push({ batch: next, result: learner.step(next) });
       this.hostMs.push(performance.now() - begun);
       if (this.pending.length === STEPS_IN_FLIGHT) await this.take();
@@ -316,7 +310,7 @@ class Training {
       const launch = await this.learner.firstNonFinite(batch);
       const what = Number.isFinite(loss) ? `the gradient norm is ${gradientNorm}` : `the loss is ${loss}`;
       const { ids } = setup.dataset.train;
-      const where = `step ${step + 1}, epoch ${standing.epoch + 1}; first in ${launch ?? 'none of its launches when repeated'}; on the faces ${Array.from(batch.faces.subarray(0, 4), (face) => ids[face]).join(', ')}, …`;
+      const where = `step ${step + 1}, epoch ${standing.epoch + 1}; first in ${launch ?? 'none of its launches when repeated'}; on the faces ${Array.from(batch.rows.subarray(0, 4), (row) => ids[setup.lesson.faces[row]]).join(', ')}, …`;
       throw new NumericError(
         `${what} at ${where}`,
         'Lower --learning-rate or set --clip-norm, and go on from the last checkpoint with --resume.',
