@@ -86,7 +86,28 @@ suite('options of train', (test) => {
     const { resume, config, ...options } = parseTrainOptions(args.split(' '));
     assert.equal([resume, config], [undefined, undefined]);
     assert.equal(Object.values(options), [
-      ...['d', 500, 'label-smoothing', 'smoothing=0.2', 0.2, 64, 3, 'none', 'vgg13', 0.5, 0.25, 3, 9, 32, 'adamw', 0.001, 'step', 0.5, 0, 0.8],
+      ...[
+        'd',
+        500,
+        'label-smoothing',
+        'smoothing=0.2',
+        0.2,
+        64,
+        3,
+        'none',
+        'vgg13',
+        0.5,
+        0.25,
+        3,
+        9,
+        32,
+        'adamw',
+        0.001,
+        'step',
+        0.5,
+        0,
+        0.8,
+      ],
       ...[false, 5, 0.999, 'o', 4294967295, 7, 'software', true],
     ]);
     assert.is(parseTrainOptions(['--epochs=4', '--epochs', '5']).epochs, 5); // the last one counts
