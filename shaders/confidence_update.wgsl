@@ -2,6 +2,7 @@
 //   PROBABILITY  softmax(scores) within the candidates, normalised over them (RC: Feng et al. 2020; PRODEN: Lv et al. 2020, eq. 7)
 //   EACH_SIDE    softmax(scores), normalised over the candidates and over the other classes apart (LWS: Wen et al. 2021)
 //   ACTIVATION   one-hot of the candidate with the largest z |1 - z| (CAVL: Zhang et al. 2022, eq. 7)
+//   LARGEST      one-hot of the candidate with the largest score
 //   MOVING       momentum * before + (1 - momentum) * one-hot of the candidate with the largest score (PiCO: Wang et al. 2022, eq. 6)
 //
 // scores, candidates (0 or 1) [batch, classes]; rows u32 [batch], all different; momentum [1] (MOVING only); table [count, classes]
@@ -16,7 +17,8 @@ const KIND: u32 = 0u;
 const PROBABILITY: u32 = 0u;
 const EACH_SIDE: u32 = 1u;
 const ACTIVATION: u32 = 2u;
-const MOVING: u32 = 3u;
+const LARGEST: u32 = 3u;
+const MOVING: u32 = 4u;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> scores: array<f32>;
@@ -54,7 +56,7 @@ fn main(@builtin(global_invocation_id) thread: vec3u) {
       best.y = max(best.y, own);
     }
   }
-  if (KIND == ACTIVATION || KIND == MOVING) {
+  if (KIND >= ACTIVATION) {
     let kept = select(0.0, momentum[0], KIND == MOVING);
     for (var c = 0u; c < classes; c++) {
       table[target_start + c] = kept * table[target_start + c] + select(0.0, 1.0 - kept, c == chosen);

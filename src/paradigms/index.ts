@@ -3,9 +3,12 @@ import { readConstants } from './constants.js';
 import { agreementWeighted, aleatoric, distribution } from './distribution.js';
 import { eac } from './eac.js';
 import { ferPlusCrossEntropy, ferPlusMajority, ferPlusMultiTarget, ferPlusProbability } from './ferplus.js';
+import { moue } from './moue.js';
+import { neighbours } from './neighbours.js';
 import { labelSmoothing, oneHot, singleLabel } from './one-hot.js';
 import type { Constants, Paradigm } from './paradigm.js';
 import { cavl, cc, crDpll, lws, proden, rc } from './partial-labels.js';
+import { pico } from './pico.js';
 import { rul } from './rul.js';
 import { scn } from './scn.js';
 import { bornAgain, selfDistillation } from './teachers.js';
@@ -14,6 +17,7 @@ export type { Constants, Lesson, Paradigm } from './paradigm.js';
 export { logitsOf } from './paradigm.js';
 
 export const paradigms = {
+  moue,
   'one-hot': oneHot,
   'label-smoothing': labelSmoothing,
   'single-label': singleLabel,
@@ -28,6 +32,7 @@ export const paradigms = {
   'ada-df': adaDf,
   agreement: agreementWeighted,
   aleatoric,
+  neighbours,
   'self-distillation': selfDistillation,
   'born-again': bornAgain,
   cc,
@@ -36,6 +41,7 @@ export const paradigms = {
   lws,
   cavl,
   'cr-dpll': crDpll,
+  pico,
 } satisfies Record<string, Paradigm>;
 
 export type ParadigmName = keyof typeof paradigms;

@@ -34,12 +34,12 @@ export function partialLabelLoss({ logits, candidates, weights, classes }: Rows,
   return losses.reduce((a, b) => a + b, 0) / losses.length;
 }
 
-export type ConfidenceKind = 'probability' | 'each-side' | 'activation' | 'moving';
+export type ConfidenceKind = 'probability' | 'each-side' | 'activation' | 'largest' | 'moving';
 
 /** The new row of one face. */
 export function confidence(scores: number[], set: number[], before: number[], kind: ConfidenceKind, momentum: number): number[] {
-  if (kind === 'activation' || kind === 'moving') {
-    const values = scores.map((z, c) => (set[c] ? (kind === 'moving' ? z : z * Math.abs(1 - z)) : Number.NEGATIVE_INFINITY));
+  if (kind === 'activation' || kind === 'largest' || kind === 'moving') {
+    const values = scores.map((z, c) => (set[c] ? (kind === 'activation' ? z * Math.abs(1 - z) : z) : Number.NEGATIVE_INFINITY));
     const best = values.indexOf(Math.max(...values));
     const kept = kind === 'moving' ? momentum : 0;
     return before.map((share, c) => kept * share + (c === best ? 1 - kept : 0));

@@ -3,7 +3,9 @@ import { ShapeError } from '#src/errors.js';
 import { randomWords } from '#src/random.js';
 import { updateClassDistribution } from '#src/tensor/ops/class-distribution.js';
 import { drawnLabel } from '#src/tensor/ops/drawn-label.js';
+import { enqueue, updatePrototypes } from '#src/tensor/ops/memory-bank.js';
 import { mirror } from '#src/tensor/ops/mirror.js';
+import { normaliseRows } from '#src/tensor/ops/normalise-rows.js';
 import { rankRegularisation } from '#src/tensor/ops/rank-regularisation.js';
 import { relabel } from '#src/tensor/ops/relabel.js';
 import { Program } from '#src/tensor/program.js';
@@ -212,5 +214,90 @@ gpuSuite('drawn labels', (test) => {
         `row ${row}`,
       );
     }
+  });
+});
+
+gpuSuite('rows of length 1', (test) => {
+  for (const [rows, width] of [
+    [1, 1],
+    [3, 7],
+    [65, 128],
+  ]) {
+    test(`[${rows}, ${width}]`, async (gpu) => {
+      const data = randomArray([rows, width], 1, 3);
+      const { outputs } = await runOp(gpu, { x: { shape: [rows, width], data } }, (tape, { x }) => normaliseRows(tape, x));
+      const wanted = Array.from({ length: rows }, (_, row) => rowOf(data, row, width)).flatMap((row) =>
+        row.map((x) => x / Math.hypot(...row)),
+      );
+      assertClose(outputs.output, wanted);
+    });
+  }
+
+  test('a row of zeros stays so, and its gradient is zero', async (gpu) => {
+    const x = { shape: [2, 3], data: Float32Array.of(0, 0, 0, 3, 0, 4), differentiable: true };
+    const { outputs, gradients } = await runOp(gpu, { x }, (tape, inputs) => normaliseRows(tape, inputs.x), {
+      outputGradient: Float32Array.of(1, 2, 3, 1, 0, 0),
+    });
+    assertClose(outputs.output, [0, 0, 0, 0.6, 0, 0.8]);
+    assertClose(gradients.x, [0, 0, 0, 0.128, 0, -0.096]);
+  });
+
+  test('gradient agrees with finite differences', async (gpu) => {
+    const x = { shape: [5, 4], data: randomArray([5, 4], 1), differentiable: true };
+    await checkGradients(gpu, { x }, (tape, inputs) => normaliseRows(tape, inputs.x), { epsilon: 1e-3 });
+  });
+});
+
+gpuSuite('memory bank', (test) => {
+  test('a queue keeps the last embeddings, also around its end', async (gpu) => {
+    const [batch, width, count] = [5, 3, 12];
+    const tape = new Tape(gpu);
+    const queue = tape.input('queue', [count, width]);
+    const values = tape.input('values', [batch, width]);
+    enqueue(tape, queue, values);
+    const program = await Program.compile(gpu, tape);
+    const wanted = new Float32Array(count * width);
+    const state = new Uint32Array(tape.step.size);
+    for (let step = 0; step < 4; step++) {
+      const data = randomArray([batch, width], step);
+      state[1] = step;
+      program.write(tape.step, state);
+      program.write(values, data);
+      program.run();
+      for (let i = 0; i < batch; i++) wanted.set(rowOf(data, i, width), ((step * batch + i) % count) * width);
+    }
+    assert.equal(await program.read(queue), wanted);
+    program.destroy();
+    await rejects(() => enqueue(tape, tape.input('short', [4, width]), values), ShapeError, 'no shorter than the batch');
+  });
+
+  test('prototypes follow the faces of their class one by one', async (gpu) => {
+    const [batch, classes, width, momentum] = [11, 3, 70, 0.9];
+    const tape = new Tape(gpu);
+    const prototypes = tape.input('prototypes', [classes, width]);
+    const embeddings = randomArray([batch, width], 1);
+    const before = randomArray([classes, width], 2);
+    const labels = Float32Array.from({ length: batch * classes }, (_, i) =>
+      i % classes === (Math.floor(i / classes) ** 2 + 1) % classes ? 1 : 0,
+    );
+    updatePrototypes(
+      tape,
+      prototypes,
+      tape.constant('q', [batch, width], embeddings),
+      tape.constant('y', [batch, classes], labels),
+      momentum,
+    );
+    const program = await Program.compile(gpu, tape);
+    program.write(prototypes, before);
+    program.run();
+    const wanted = Array.from({ length: classes }, (_, own) => {
+      let row = rowOf(before, own, width);
+      for (let i = 0; i < batch; i++) {
+        if (labels[i * classes + own]) row = row.map((value, d) => momentum * value + (1 - momentum) * embeddings[i * width + d]);
+      }
+      return row.map((value) => value / Math.hypot(...row));
+    });
+    assertClose(await program.read(prototypes), wanted.flat());
+    program.destroy();
   });
 });

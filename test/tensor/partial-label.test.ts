@@ -65,7 +65,7 @@ gpuSuite('partial labels', (test) => {
     assertClose(gradients.logits, [1, -1, 0]);
   });
 
-  for (const kind of ['probability', 'each-side', 'activation', 'moving'] as ConfidenceKind[]) {
+  for (const kind of ['probability', 'each-side', 'activation', 'largest', 'moving'] as ConfidenceKind[]) {
     test(`confidence by ${kind} is written to the rows of the batch, and to no others`, async (gpu) => {
       const [batch, classes, count, momentum] = [67, 5, 100, 0.8];
       const scores = randomArray([batch, classes], 3, 2);

@@ -7,7 +7,7 @@ import { launchSum } from './reduce.js';
 /** Values of KIND in shaders/partial_label_loss.wgsl. */
 const LOSSES = { candidates: 0, leveraged: 1, complement: 2 } as const;
 /** Values of KIND in shaders/confidence_update.wgsl. */
-const CONFIDENCES = { probability: 0, 'each-side': 1, activation: 2, moving: 3 } as const;
+const CONFIDENCES = { probability: 0, 'each-side': 1, activation: 2, largest: 3, moving: 4 } as const;
 
 const THREADS_PER_GROUP = 64;
 
@@ -58,7 +58,7 @@ export function partialLabelLoss(
 export interface ConfidenceOptions {
   /**
    * `probability`: softmax within the candidates; `each-side`: softmax within the candidates and within the others; `activation`: one-hot of the candidate with
-   * the largest z·|1 − z|; `moving`: a running mean of the one-hot of the candidate with the largest score.
+   * the largest z·|1 − z|; `largest`: one-hot of that with the largest score; `moving`: a running mean of the one-hot of the candidate with the largest score.
    */
   kind: keyof typeof CONFIDENCES;
   /** Share kept by `moving`, [1]. */
