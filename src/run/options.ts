@@ -41,7 +41,7 @@ const TRAIN_TABLE = {
       description: 'What the votes are taken to mean',
       notes: PARADIGMS.map((name) => `${name}: ${paradigms[name].summary}`),
       choices: PARADIGMS,
-      default: 'ferplus-crossentropy',
+      default: 'moue',
       fixed: true,
     },
     set: {
@@ -51,6 +51,20 @@ const TRAIN_TABLE = {
         Object.entries(paradigms[name].constants).map(([constant, { value, about }]) => `${name} ${constant}=${value}: ${about}`),
       ),
       defaultText: "those of the method's paper",
+      fixed: true,
+    },
+    teacher: {
+      type: 'string',
+      description:
+        'Folders of earlier runs, separated by commas, whose mean distribution for each face the paradigm born-again learns from',
+      defaultText: 'none',
+      fixed: true,
+    },
+    'wrong-labels': {
+      type: 'number',
+      description: 'Share of the training faces whose votes are made wrong, two classes exchanged: for experiments',
+      default: 0,
+      range: { min: 0, max: 1 },
       fixed: true,
     },
     'validation-share': {

@@ -1,10 +1,11 @@
-import { NumericError, RunError } from '../errors.js';
+import { NumericError, RunError, UsageError } from '../errors.js';
 import type { Evaluation } from '../evaluation/metrics.js';
 import { openDataset } from '../faces/dataset.js';
 import { copiedFaces } from '../faces/duplicates.js';
 import { type Dataset, type FaceSet, selectFaces } from '../faces/face-set.js';
 import { openGpu } from '../gpu/dawn.js';
 import type { Gpu } from '../gpu/gpu.js';
+import { withWrongLabels } from '../labels/noise.js';
 import type { ModelName } from '../nn/models.js';
 import { OPTIMIZER_DEFAULTS, type OptimizerOptions } from '../optim/optimizer.js';
 import { parseSchedule, type Schedule } from '../optim/schedule.js';
@@ -18,6 +19,7 @@ import { type TrainOptions, trainConfig } from './options.js';
 import { Predictor } from './predictor.js';
 import { Pace, type ProgressLine } from './progress.js';
 import { type JsonObject, RunFolder } from './run-folder.js';
+import { loadTrainedModel } from './trained-model.js';
 
 /** Steps between the lines of the log. */
 const LOG_EVERY = 10;
@@ -50,6 +52,7 @@ interface Standing {
 
 /** Trains as `options` say, and leaves log, checkpoints and result in a run folder. */
 export async function train(options: TrainOptions, line: ProgressLine): Promise<TrainingResult> {
+  const constants = constantsOf(options.paradigm, options.set ?? '');
   const resumed = options.resume ? RunFolder.open(options.resume) : undefined;
   const checkpoint = resumed && (await loadCheckpoint(resumed.existingCheckpoint('last')));
   const gpu = await openGpu({ adapter: options.adapter, unsafe: options.unsafe, tuned: true });
@@ -76,8 +79,8 @@ export async function train(options: TrainOptions, line: ProgressLine): Promise<
   if (resumed && checkpoint) await resumed.resume(checkpoint.state.step);
 
   const paradigm = paradigms[options.paradigm];
-  const constants = constantsOf(options.paradigm, options.set ?? '');
-  const lesson = paradigm.lesson(dataset.train, { constants, seed: options.seed, teacher: undefined });
+  const teacher = options.teacher ? await distributionsOf(gpu, options.teacher.split(','), dataset, options.batch, line) : undefined;
+  const lesson = paradigm.lesson(mistaken(dataset.train, options), { constants, seed: options.seed, teacher });
   const setup: Setup = { gpu, dataset, lesson, constants, model, options, folder, line };
   for (const note of dataset.notes) line.print(`  ${note}`);
   line.print(
@@ -99,6 +102,51 @@ export async function train(options: TrainOptions, line: ProgressLine): Promise<
   const result = await new Training(setup, learner, standing).run();
   gpu.check();
   return result;
+}
+
+/** The training faces with a share of their annotations made wrong. */
+function mistaken(faces: FaceSet, { wrongLabels: share, seed }: TrainOptions): FaceSet {
+  if (share === 0) return faces;
+  const { votes, exchanged } = withWrongLabels(faces.votes, {
+    columns: faces.voteNames.length,
+    classes: faces.classes.length,
+    share,
+    seed,
+  });
+  const labels = faces.labels?.map((label, face) => {
+    const [right, other] = exchanged[face] ?? [label, label];
+    return label === right ? other : label === other ? right : label;
+  });
+  return { ...faces, votes, ...(labels && { labels }) };
+}
+
+/** Mean of what the models of earlier runs say of the training faces, [faces, classes]. @throws UsageError for a run that tells other classes. */
+async function distributionsOf(
+  gpu: Gpu,
+  runs: readonly string[],
+  { train, classes }: Dataset,
+  batch: number,
+  line: ProgressLine,
+): Promise<Float32Array> {
+  const mean = new Float32Array(train.count * classes.length);
+  for (const run of runs) {
+    const model = await loadTrainedModel(gpu, run, 'best', batch);
+    if (model.classes.join() !== classes.join()) {
+      throw new UsageError(
+        `${run} tells ${model.classes.join(', ')}; the data has ${classes.join(', ')}`,
+        'Give runs on data with the same classes.',
+        {
+          field: '--teacher',
+        },
+      );
+    }
+    const probabilities = await model.predict(train, (done) => line.update({ what: `asking ${run}`, done, total: train.count }));
+    probabilities.forEach((share, i) => {
+      mean[i] += share / runs.length;
+    });
+  }
+  line.end();
+  return mean;
 }
 
 /** `small` on a software adapter, `resnet18` on a GPU. */
