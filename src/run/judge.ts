@@ -1,6 +1,7 @@
 import { type Evaluation, evaluateFaces } from '../evaluation/metrics.js';
 import type { FaceSet } from '../faces/face-set.js';
 import { NO_LABEL } from '../faces/face-set.js';
+import { candidateSets } from '../labels/candidate-set.js';
 import { ferPlusTargets, withoutOutliers } from '../labels/ferplus.js';
 import { distributions, plurality } from '../labels/votes.js';
 
@@ -18,6 +19,7 @@ export function judge(faces: FaceSet, probabilities: Float32Array): Evaluation {
     classes: faces.classes,
     probabilities,
     labels,
+    candidates: candidateSets(faces.votes, columns, classes),
     distributions: distributions(withoutOutliers(faces.votes, columns), columns, classes),
     ...(faces.truth && { truth: faces.truth }),
   });
