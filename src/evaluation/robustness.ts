@@ -49,7 +49,7 @@ export function robustness(
 export function robustnessTable({ clean, corruptions, mean, relativeAccuracy }: Robustness): string {
   const severities = corruptions[0]?.severities.map(({ severity }) => severity) ?? [];
   const nameWidth = Math.max(...corruptions.map(({ name }) => name.length), 'mean of corruptions'.length);
-  const line = (name: string, cells: readonly string[]) => `  ${name.padEnd(nameWidth)}${cells.map((cell) => cell.padStart(11)).join('')}`;
+  const line = (name: string, cells: readonly string[]) => `  ${name.padEnd(nameWidth)}${cells.map((cell) => cell.padStart(13)).join('')}`;
   const cells = (figures: RobustnessFigures, relative: number) => [
     percent(figures.accuracy, 1),
     percent(relative, 1),

@@ -9,7 +9,7 @@ const LINES = { accuracy: ACCENT, 'calibration error': SECOND_ACCENT };
 /** Accuracy and calibration error over the severities of every corruption, severity 0 being the clean faces, as PNG. */
 export function robustnessCurves({ clean, corruptions, mean, relativeAccuracy }: Robustness): Promise<Buffer> {
   const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
-  const panels = corruptions.map(({ name, severities, relativeAccuracy: share }, index): Panel => {
+  const panels = corruptions.map(({ name, severities, relativeAccuracy: share }): Panel => {
     const points = [{ severity: 0, ...clean }, ...severities].flatMap(({ severity, accuracy, ece }) => [
       { severity, value: accuracy, line: 'accuracy' },
       { severity, value: ece, line: 'calibration error' },
@@ -32,7 +32,7 @@ export function robustnessCurves({ clean, corruptions, mean, relativeAccuracy }:
           type: 'nominal',
           title: null,
           scale: { domain: Object.keys(LINES), range: Object.values(LINES) },
-          legend: index === 0 ? { symbolType: 'stroke', symbolStrokeWidth: 2.5, orient: 'bottom', direction: 'horizontal' } : null,
+          legend: { symbolType: 'stroke', symbolStrokeWidth: 2.5, direction: 'horizontal' },
         },
       },
       layer: [
