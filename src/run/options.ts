@@ -3,6 +3,7 @@ import { UsageError } from '../errors.js';
 import { GENERATED } from '../faces/dataset.js';
 import { type ModelName, models } from '../nn/models.js';
 import { type ParadigmName, paradigms } from '../paradigms/index.js';
+import { CORRUPTION_NAMES, CORRUPTIONS } from '../tensor/ops/corrupt.js';
 import {
   type CommandLine,
   checkConfig,
@@ -213,6 +214,25 @@ const EVALUATE_TABLE = grouped('Options:', {
   data: { type: 'string', description: DATA, defaultText: 'what the run was trained on' },
   split: { type: 'string', description: 'Which faces of the dataset', choices: ['train', 'validation', 'test'], default: 'test' },
   batch: { type: 'number', description: 'Faces per step', default: 64, range: { integer: true, min: 1, max: 8192 } },
+  temperature: {
+    type: 'string',
+    description: 'fit: one number by which all logits are divided, fitted on the votes of the validation faces',
+    choices: ['none', 'fit'],
+    default: 'none',
+  },
+  corruptions: {
+    type: 'string',
+    description: 'Measure under these corruptions too: all, or names with commas between them',
+    notes: CORRUPTION_NAMES.map((name) => `${name}: ${CORRUPTIONS[name].summary}`),
+    defaultText: 'none',
+  },
+  severities: { type: 'string', description: 'Of the corruptions, from 1 to 5: a range, or a list as 1,3,5', default: '1..5' },
+  out: {
+    type: 'string',
+    description: 'Folder for evaluation.json and pictures',
+    defaultText: 'the folder evaluation in that of the run with --corruptions, else nothing is written',
+  },
+  'per-face': { type: 'boolean', description: 'Put the probabilities and votes of every face into the JSON', default: false },
   ...SHARED,
 });
 
@@ -233,7 +253,7 @@ const EVALUATE: CommandLine = {
   command: 'evaluate',
   positionals: 'RUN',
   table: EVALUATE_TABLE,
-  usage: 'Measures the model of a run on a split of a dataset: accuracy, calibration, agreement with the annotators.',
+  usage: 'Measures the model of a run on a split of a dataset: accuracy, calibration, agreement with the annotators, robustness.',
 };
 const PREDICT: CommandLine = {
   command: 'predict',

@@ -6,6 +6,7 @@ import { logitsOf, paradigms } from '../paradigms/index.js';
 import { AUXILIARY, Student } from '../paradigms/student.js';
 import { Tape } from '../tensor/tape.js';
 import { type Checkpoint, checkTensors, loadCheckpoint } from './checkpoint.js';
+import type { CorruptionSetting } from './corrupter.js';
 import { type TrainOptions, trainOptionsOf } from './options.js';
 import { Predictor } from './predictor.js';
 import { RunFolder } from './run-folder.js';
@@ -15,7 +16,7 @@ export interface TrainedModel {
   options: TrainOptions;
   classes: readonly string[];
   /** @returns probabilities [faces.count, classes] */
-  predict(faces: FaceSet, onProgress?: (done: number) => void): Promise<Float32Array>;
+  predict(faces: FaceSet, onProgress?: (done: number) => void, corruption?: CorruptionSetting): Promise<Float32Array>;
 }
 
 /**
@@ -45,12 +46,12 @@ export async function loadTrainedModel(gpu: Gpu, runPath: string, which: 'best' 
   return {
     options,
     classes: checkpoint.state.classes,
-    async predict(faces, onProgress) {
+    async predict(faces, onProgress, corruption) {
       const source = { height: faces.height, width: faces.width, channels: faces.channels };
       const extent = JSON.stringify(source);
       if (predictor?.extent !== extent)
         predictor = { extent, create: Predictor.create(gpu, parameters, { model, modelOptions, paradigm, batch, source, input }) };
-      return (await predictor.create).predict(faces, onProgress);
+      return (await predictor.create).predict(faces, onProgress, corruption);
     },
   };
 }

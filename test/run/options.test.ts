@@ -276,16 +276,27 @@ suite('options of evaluate and predict', (test) => {
       split: 'test',
       checkpoint: 'best',
       batch: 64,
+      temperature: 'none',
+      corruptions: undefined,
+      severities: '1..5',
+      out: undefined,
+      perFace: false,
       json: false,
       adapter: undefined,
     });
-    const args = 'runs/a --data d --split validation --json --batch 8 --adapter software --checkpoint last';
+    const args =
+      'runs/a --data d --split validation --json --batch 8 --adapter software --checkpoint last --temperature fit --corruptions fog,jpeg --severities 1,5 --out o --per-face';
     assert.equal(parseEvaluateOptions(args.split(' ')), {
       run: 'runs/a',
       data: 'd',
       split: 'validation',
       checkpoint: 'last',
       batch: 8,
+      temperature: 'fit',
+      corruptions: 'fog,jpeg',
+      severities: '1,5',
+      out: 'o',
+      perFace: true,
       json: true,
       adapter: 'software',
     });
