@@ -63,6 +63,8 @@ export interface Evaluation {
   excessAurc: number;
 
   votedCount: number;
+  /** Share of the voted faces whose most probable class has most of the votes, whether or not it has more than half of them. */
+  pluralityAccuracy: number;
   /** Mean KL(votes‖prediction). */
   klToVotes: number;
   /** The same for a guesser who gives every face the mean distribution of these very votes: the best answer without looking. */
@@ -136,6 +138,7 @@ export function evaluateFaces({ classes, probabilities, distributions, labels, c
     excessAurc: excessAreaUnderRiskCoverage(risks),
 
     votedCount: voted.length,
+    pluralityAccuracy: mean(voted, (face) => (votes[face][plurality(predictions[face])] === Math.max(...votes[face]) ? 1 : 0)),
     klToVotes: mean(voted, (face) => klDivergence(votes[face], predictions[face])),
     klOfMeanVotes: mean(voted, (face) => klDivergence(votes[face], meanVotes)),
     jensenShannon: mean(voted, (face) => jensenShannon(votes[face], predictions[face])),

@@ -61,6 +61,13 @@ const TRAIN_TABLE = {
       defaultText: 'none',
       fixed: true,
     },
+    limit: {
+      type: 'number',
+      description: 'Learn from this many of the training faces, the same ones for every seed, 0: from all',
+      default: 0,
+      range: { integer: true, min: 0, max: 1e9 },
+      fixed: true,
+    },
     'wrong-labels': {
       type: 'number',
       description: 'Share of the training faces whose votes are made wrong, two classes exchanged: for experiments',

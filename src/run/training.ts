@@ -79,6 +79,10 @@ export async function train(options: TrainOptions, line: ProgressLine): Promise<
   if (resumed && checkpoint) await resumed.resume(checkpoint.state.step);
 
   const paradigm = paradigms[options.paradigm];
+  if (options.limit > 0 && options.limit < dataset.train.count) {
+    dataset.train = selectFaces(dataset.train, permutation(0, 0, dataset.train.count).subarray(0, options.limit).sort());
+    dataset.notes.push(`${options.limit.toLocaleString('en-US')} of the training faces taken (--limit)`);
+  }
   const teacher = options.teacher ? await distributionsOf(gpu, options.teacher.split(','), dataset, options.batch, line) : undefined;
   const lesson = paradigm.lesson(mistaken(dataset.train, options), { constants, seed: options.seed, teacher });
   const setup: Setup = { gpu, dataset, lesson, constants, model, options, folder, line };

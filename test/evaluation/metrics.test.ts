@@ -38,6 +38,7 @@ suite('metrics', (test) => {
   test('voted faces give agreement with the annotators', () => {
     const evaluation = evaluateFaces(judged);
     assert.is(evaluation.votedCount, 3);
+    assert.is(evaluation.pluralityAccuracy, 2 / 3); // of the face with (½, ½) either class has most votes
     const flipped = 0.25 * log(1 / 3) + 0.75 * log(3); // KL of (¼, ¾) from (¾, ¼), and ½ log 3
     assertClose([evaluation.klToVotes], [(log(4 / 3) + flipped + 0) / 3]);
     // the mean of the votes is (7/12, 5/12)

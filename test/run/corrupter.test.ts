@@ -1,6 +1,7 @@
 import type { FaceSet } from '#src/faces/face-set.js';
 import { models } from '#src/nn/models.js';
 import { Parameters } from '#src/nn/parameters.js';
+import { paradigms } from '#src/paradigms/index.js';
 import { normal } from '#src/random.js';
 import { Corrupter, corruptedFace } from '#src/run/corrupter.js';
 import { Predictor } from '#src/run/predictor.js';
@@ -47,7 +48,14 @@ gpuSuite('corrupter', (test) => {
     const parameters = Parameters.create();
     models.small({ tape: new Tape(gpu), parameters, path: '' }, new Tape(gpu).input('faces', [1, SIDE, SIDE, 1]), modelOptions);
     parameters.initialise(gpu, (stream, index) => normal(1, stream, index));
-    const predictor = await Predictor.create(gpu, parameters, { model: 'small', modelOptions, batch: 4, source, input: source });
+    const predictor = await Predictor.create(gpu, parameters, {
+      model: 'small',
+      modelOptions,
+      paradigm: paradigms.distribution,
+      batch: 4,
+      source,
+      input: source,
+    });
     const clean = await predictor.predict(faces);
     const corrupted = await predictor.predict(faces, undefined, noise);
     const stored = new Uint8Array(pixels.length);

@@ -51,6 +51,7 @@ suite('options of train', (test) => {
       paradigm: 'moue',
       set: undefined,
       teacher: undefined,
+      limit: 0,
       wrongLabels: 0,
       validationShare: 0.1,
       size: 48,
@@ -84,11 +85,11 @@ suite('options of train', (test) => {
 
   test('every option of the command line arrives', () => {
     const args =
-      '--data d --faces 500 --paradigm label-smoothing --set smoothing=0.2 --teacher a,b --wrong-labels 0.3 --validation-share 0.2 --size 64 --channels 3 --augment none --model vgg13 --width 0.5 --dropout 0.25 --epochs 3 --steps 9 --batch 32 --optimizer adamw --learning-rate 1e-3 --schedule step --warmup-epochs 0.5 --weight-decay 0 --momentum 0.8 --no-nesterov --clip-norm 5 --ema 0.999 --out o --seed 4294967295 --checkpoint-every 7 --adapter software --unsafe';
+      '--data d --faces 500 --paradigm label-smoothing --set smoothing=0.2 --teacher a,b --limit 1000 --wrong-labels 0.3 --validation-share 0.2 --size 64 --channels 3 --augment none --model vgg13 --width 0.5 --dropout 0.25 --epochs 3 --steps 9 --batch 32 --optimizer adamw --learning-rate 1e-3 --schedule step --warmup-epochs 0.5 --weight-decay 0 --momentum 0.8 --no-nesterov --clip-norm 5 --ema 0.999 --out o --seed 4294967295 --checkpoint-every 7 --adapter software --unsafe';
     const { resume, config, ...options } = parseTrainOptions(args.split(' '));
     assert.equal([resume, config], [undefined, undefined]);
     assert.equal(Object.values(options), [
-      ...['d', 500, 'label-smoothing', 'smoothing=0.2', 'a,b', 0.3],
+      ...['d', 500, 'label-smoothing', 'smoothing=0.2', 'a,b', 1000, 0.3],
       ...[0.2, 64, 3, 'none', 'vgg13', 0.5, 0.25, 3, 9, 32, 'adamw', 0.001, 'step', 0.5, 0, 0.8],
       ...[false, 5, 0.999, 'o', 4294967295, 7, 'software', true],
     ]);
