@@ -21,10 +21,10 @@ export function evaluationTable(evaluation: Evaluation): string {
     ['Brier score', number(evaluation.brier)],
     ['risk-coverage area', number(evaluation.aurc), `${number(evaluation.excessAurc)} more than if its errors were its least sure answers`],
     [`Against the annotators' votes (${count(evaluation.votedCount)} faces)`],
-    ['plurality accuracy', percent(evaluation.pluralityAccuracy)],
     ['KL to votes', number(evaluation.klToVotes), `${number(evaluation.klOfMeanVotes)} for guessing their mean distribution`],
     ['Jensen–Shannon', number(evaluation.jensenShannon)],
     ['cosine', number(evaluation.cosine)],
+    ['plurality accuracy', percent(evaluation.pluralityAccuracy)],
     ['entropy', number(entropy.predictions), `${number(entropy.votes)} of the votes, rank correlation ${number(entropy.rankCorrelation)}`],
     ...(evaluation.coveringRate === undefined
       ? []
