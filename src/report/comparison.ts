@@ -110,10 +110,13 @@ export function summarise(runs: readonly ComparedRun[]): { figures: Figure[]; pa
   return { figures, paradigms };
 }
 
-/** p of the two-sided t-test that paired differences have mean 0 (Student 1908); null for fewer than two, or for equal differences. */
+/** Two runs say nothing of their spread. */
+const FEWEST_PAIRS = 3;
+
+/** p of the two-sided t-test that paired differences have mean 0 (Student 1908); null for fewer than three, or for equal differences. */
 export function pairedP(differences: readonly number[]): number | null {
   const spread = deviation(differences);
-  if (spread === null || spread === 0) return null;
+  if (differences.length < FEWEST_PAIRS || !spread) return null;
   const t = mean(differences) / (spread / Math.sqrt(differences.length));
   return 2 * jstat.studentt.cdf(-Math.abs(t), differences.length - 1);
 }
@@ -148,8 +151,14 @@ export function comparisonMarkdown(runs: readonly ComparedRun[]): string {
     ]),
   );
   const head = ['paradigm', 'seeds', ...figures.map(({ title, higher }) => `${title} ${higher ? '↑' : '↓'}`)];
-  const note = `Mean ± standard deviation over seeds; best in bold; * differs from ${paradigms[0]?.label} (paired t-test over seeds, p < ${SIGNIFICANT}).`;
-  return [row(head), row(head.map((_, i) => (i === 0 ? '---' : '---:'))), ...lines, '', note, ''].join('\n');
+  return [row(head), row(head.map((_, i) => (i === 0 ? '---' : '---:'))), ...lines, '', comparisonRemark(paradigms[0].label), ''].join(
+    '\n',
+  );
+}
+
+/** How the tables are to be read. */
+export function comparisonRemark(baseline: string): string {
+  return `Mean ± standard deviation over seeds; best in bold; * differs from ${baseline} (paired t-test over seeds, p < ${SIGNIFICANT}).`;
 }
 
 /** One line for each run. */

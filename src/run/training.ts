@@ -105,6 +105,7 @@ export async function train(options: TrainOptions, line: ProgressLine): Promise<
   }
   const result = await new Training(setup, learner, standing).run();
   gpu.check();
+  gpu.close();
   return result;
 }
 

@@ -56,7 +56,7 @@ suite('comparison', (test) => {
     // t = mean / (deviation / √n); for 1, 2, 3, 4: 2.5 / (1.29099 / 2) = 3.87298 with 3 degrees of freedom: p = 0.0305
     assertClose([pairedP([1, 2, 3, 4]) ?? NaN], [0.030466], { relative: 1e-4 });
     assertClose([pairedP([-1, -2, -3, -4]) ?? NaN], [0.030466], { relative: 1e-4 });
-    assert.equal([pairedP([]), pairedP([1]), pairedP([2, 2, 2])], [null, null, null]);
+    assert.equal([pairedP([]), pairedP([1]), pairedP([1, 2]), pairedP([2, 2, 2])], [null, null, null, null]);
   });
 
   test('as Markdown and as CSV', () => {
