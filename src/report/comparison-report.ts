@@ -124,6 +124,7 @@ function figureTable(runs: readonly ComparedRun[]): string {
 }
 
 function learningCurves(runs: readonly ReportedRun[]): Promise<string> {
+  const epochs = Math.max(...runs.map((run) => run.epochs.length)) - 1;
   const points = runs.flatMap(({ label, epochs }) => epochs.map(({ epoch, validation }) => ({ label, epoch, ...validation })));
   const panel = (field: string, title: string, format?: string): Panel => ({
     title,
@@ -131,7 +132,7 @@ function learningCurves(runs: readonly ReportedRun[]): Promise<string> {
     height: 200,
     mark: { type: 'line', strokeWidth: 2, point: { size: 18 } },
     encoding: {
-      x: { field: 'epoch', type: 'quantitative', title: 'epoch', axis: { grid: false, tickMinStep: 1 } },
+      x: { field: 'epoch', type: 'quantitative', title: 'epoch', axis: { grid: false, format: 'd', tickCount: Math.min(8, epochs) } },
       y: {
         field,
         aggregate: 'mean',
@@ -140,7 +141,7 @@ function learningCurves(runs: readonly ReportedRun[]): Promise<string> {
         scale: { zero: false },
         axis: { tickCount: 5, ...(format && { format }) },
       },
-      color: { field: 'label', type: 'nominal', title: null },
+      color: colourOf(runs),
     },
   });
   return chartSvg({
@@ -224,7 +225,7 @@ function reliability(runs: readonly ComparedRun[], labels: readonly string[]): P
         encoding: {
           x: { field: 'confidence', ...share, title: 'confidence' },
           y: { field: 'accuracy', ...share, title: 'accuracy' },
-          color: { field: 'label', type: 'nominal', title: null },
+          color: colourOf(runs),
         },
       },
     ],
@@ -232,7 +233,9 @@ function reliability(runs: readonly ComparedRun[], labels: readonly string[]): P
 }
 
 function riskCoverage(runs: readonly ComparedRun[]): Promise<string> {
-  const values = runs.flatMap(({ label, record }) => record.riskCoverage.map(({ coverage, risk }) => ({ label, coverage, risk })));
+  const values = runs.flatMap(({ label, record }) =>
+    record.riskCoverage.map(({ coverage, risk }) => ({ label, coverage: Math.round(100 * coverage) / 100, risk })),
+  );
   return chartSvg({
     width: SIDE * 1.6,
     height: SIDE,
@@ -241,7 +244,7 @@ function riskCoverage(runs: readonly ComparedRun[]): Promise<string> {
     encoding: {
       x: { field: 'coverage', type: 'quantitative', title: 'faces answered', axis: { format: '%', grid: false } },
       y: { field: 'risk', aggregate: 'mean', type: 'quantitative', title: 'errors among them', axis: { format: '%' } },
-      color: { field: 'label', type: 'nominal', title: null },
+      color: colourOf(runs),
     },
   });
 }
@@ -271,7 +274,7 @@ function robustness(runs: readonly ComparedRun[]): Promise<string> {
           scale: { domain: [0, 1] },
           axis: { format: '%', tickCount: 4 },
         },
-        color: { field: 'label', type: 'nominal', title: null },
+        color: colourOf(runs),
       },
     },
   });
@@ -323,6 +326,11 @@ function entropies(runs: readonly ComparedRun[], labels: readonly string[]): Pro
     };
   });
   return chartSvg({ data: { values: [] }, columns: 3, concat: panels });
+}
+
+/** A colour for each paradigm, in the order of the table. */
+function colourOf(runs: readonly ComparedRun[]) {
+  return { field: 'label', type: 'nominal' as const, title: null, scale: { domain: [...new Set(runs.map(({ label }) => label))] } };
 }
 
 /** What the runs say of each face, mean over them: one row for each face. */
