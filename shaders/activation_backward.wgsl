@@ -1,6 +1,7 @@
 // input_gradient = output_gradient * activation'(input)
 //
-// input: of the activation; for ReLU its output serves as well, which the next operator keeps anyway
+// input: of the activation; for sigmoid and exponential its output y, from which their slopes y (1 - y) and y follow; ReLU takes either, and its output is kept
+//   by the next operator anyway
 // input, output_gradient, input_gradient: flat [size]
 // Memory bound: see lib/elements.wgsl.
 
@@ -22,6 +23,12 @@ fn gradient(x: vec4f, upstream: vec4f) -> vec4f {
     let bits = bitcast<vec4u>(x);
     let stops = (bits == vec4u()) | (bits - 0x80000000u <= vec4u(0x7f800000u));
     return select(upstream, vec4f(), stops);
+  }
+  if (KIND == SIGMOID) {
+    return upstream * x * (1.0 - x);
+  }
+  if (KIND == EXPONENTIAL) {
+    return upstream * x;
   }
   let gelu = KIND == GELU;
   let s = sigmoid(select(x, gelu_argument(x), gelu));

@@ -19,6 +19,12 @@ fn activation(x: vec4f) -> vec4f {
   if (KIND == RELU) {
     return rectify(x);
   }
+  if (KIND == SIGMOID) {
+    return sigmoid(x);
+  }
+  if (KIND == EXPONENTIAL) {
+    return exp(x);
+  }
   return x * sigmoid(select(x, gelu_argument(x), KIND == GELU));
 }
 

@@ -1,39 +1,36 @@
 #!/usr/bin/env node
 /** `node dist/evaluate.js --help` */
-import { UsageError } from './errors.js';
-import { evaluationTable } from './evaluation/table.js';
-import { openDataset } from './faces/dataset.js';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { runEvaluationText } from './evaluation/run-evaluation.js';
 import { openGpu } from './gpu/dawn.js';
+import { evaluationPictures } from './report/evaluation-pictures.js';
+import { replaceFile, storageError } from './run/atomic-file.js';
 import { runCommand } from './run/command.js';
-import { judge } from './run/judge.js';
+import { type CorruptionSetting, corruptedFace } from './run/corrupter.js';
+import { evaluateRun } from './run/evaluation.js';
 import { parseEvaluateOptions } from './run/options.js';
 import { ProgressLine } from './run/progress.js';
-import { loadTrainedModel } from './run/trained-model.js';
 
 await runCommand(async (args) => {
-  const { run, data, split, checkpoint, batch, json, adapter } = parseEvaluateOptions(args);
+  const options = parseEvaluateOptions(args);
+  const { run, corruptions, json, adapter } = options;
   const gpu = await openGpu({ adapter, tuned: true });
-  const model = await loadTrainedModel(gpu, run, checkpoint, batch);
-  const line = new ProgressLine();
-  const { seed, validationShare, size, channels, faces: count } = model.options;
-  const dataset = await openDataset(data ?? model.options.data, {
-    seed,
-    validationShare,
-    size,
-    channels,
-    count,
-    onProgress: (done, total, what) => line.update({ what, done, total }),
+  const { record, faces } = await evaluateRun(gpu, options, new ProgressLine());
+  process.stdout.write(json ? `${JSON.stringify(record)}\n` : runEvaluationText(record));
+
+  const out = options.out ?? (corruptions && join(run, 'evaluation'));
+  if (out === undefined) return;
+  await mkdir(out, { recursive: true }).catch((cause) => {
+    throw storageError(cause, out);
   });
-  if (dataset.classes.join() !== model.classes.join()) {
-    throw new UsageError(
-      `the model tells ${model.classes.join(', ')}; the data has ${dataset.classes.join(', ')}`,
-      'Evaluate on data with the classes of the run.',
-      { field: '--data' },
-    );
+  await replaceFile(join(out, 'evaluation.json'), [`${JSON.stringify(record)}\n`]);
+  const pictures = await evaluationPictures(record, faces, (face, setting) =>
+    corruptedFace(gpu, faces, face, setting as CorruptionSetting),
+  );
+  for (const { file, png } of pictures) await replaceFile(join(out, file), [png]);
+  if (!json) {
+    const files = [{ file: 'evaluation.json', shows: 'all figures' }, ...pictures];
+    process.stdout.write(`\nIn ${out}:\n${files.map(({ file, shows }) => `  ${file.padEnd(20)}  ${shows}`).join('\n')}\n`);
   }
-  const faces = dataset[split];
-  const probabilities = await model.predict(faces, (done) => line.update({ what: split, done, total: faces.count }));
-  line.end();
-  const evaluation = judge(faces, probabilities);
-  process.stdout.write(json ? `${JSON.stringify(evaluation)}\n` : evaluationTable(evaluation));
 });

@@ -194,12 +194,72 @@ suite('commands', (test) => {
       succeeds('evaluate', COMPLETE, '--data', 'generated', '--split', 'validation', '--json'),
       succeeds('evaluate', COMPLETE, '--checkpoint', 'last'),
     ]);
-    const evaluation = JSON.parse(test!);
+    const { evaluation, ...rest } = JSON.parse(test!);
     for (const name of ['accuracy', 'meanClassAccuracy', 'klToVotes', 'ece', 'nll', 'count']) assert.type(evaluation[name], 'number', name);
     const result = readJson(join(COMPLETE, 'result.json'));
     assert.equal(evaluation, result.test);
-    assert.equal(JSON.parse(validation!), result.validation);
+    assert.equal(JSON.parse(validation!).evaluation, result.validation);
+    assert.equal(rest.data, { name: 'generated test', source: 'generated', split: 'test' });
+    assert.is(rest.copies, 0);
+    assert.is(rest.riskCoverage.at(-1).coverage, 1);
+    assert.ok(Math.abs(rest.riskCoverage.at(-1).risk - (1 - evaluation.accuracy)) < 1e-9);
+    for (const name of ['robustness', 'temperature', 'shift', 'perFace']) assert.not(name in rest, name);
+    assert.not(existsSync(join(COMPLETE, 'evaluation')));
     for (const words of ['accuracy', 'KL to votes', 'happiness']) assert.ok(table!.includes(words), `the table has no ${words}`);
+  });
+
+  test('evaluate under corruptions and at a fitted temperature leaves figures and pictures', async () => {
+    await complete();
+    const out = inScratch('measured');
+    const asked = ['--corruptions', 'impulse-noise,contrast', '--severities', '1,5', '--temperature', 'fit', '--per-face', '--out', out];
+    const [table, again] = await Promise.all([
+      succeeds('evaluate', COMPLETE, ...asked),
+      succeeds('evaluate', COMPLETE, ...asked.slice(0, 4), '--batch', '7', '--out', inScratch('measured again'), '--json'),
+    ]);
+    for (const words of ['Temperature', 'impulse-noise', 'severity 5', 'robustness.png']) assert.ok(table!.includes(words), words);
+    for (const file of ['confusion', 'reliability', 'risk-coverage', 'robustness', 'corruptions'])
+      assert.ok(isPng(join(out, `${file}.png`)), file);
+
+    const record = JSON.parse(readFileSync(join(out, 'evaluation.json'), 'utf8'));
+    assert.equal(record.evaluation, readJson(join(COMPLETE, 'result.json')).test);
+    const { corruptions, clean } = record.robustness;
+    assert.equal(
+      corruptions.map(({ name, severities }: Json) => [name, (severities as Json[]).map(({ severity }) => severity)]),
+      [
+        ['impulse-noise', [1, 5]],
+        ['contrast', [1, 5]],
+      ],
+    );
+    assert.is(clean.accuracy, record.evaluation.accuracy);
+    assert.is.not(corruptions[0].mean.nll, clean.nll);
+    // The same noise, whatever the batch; sums of a model may be rounded otherwise.
+    const other = JSON.parse(again!).robustness.corruptions[0].severities[1];
+    assert.ok(Math.abs(other.nll - corruptions[0].severities[1].nll) < 1e-4, `${other.nll}`);
+
+    const { value, validation, evaluation } = record.temperature;
+    assert.ok(value > 0);
+    assert.ok(validation.after.klToVotes <= validation.before.klToVotes + 1e-9);
+    assert.is(evaluation.accuracy, record.evaluation.accuracy);
+    assert.is(record.perFace.ids.length, record.evaluation.faces);
+    assert.is(record.perFace.probabilities[0].length, record.evaluation.classes.length);
+  });
+
+  test('evaluate on data with other classes measures those that are shared, and tells what is left out', async () => {
+    await complete();
+    const data = inScratch('other');
+    for (const [index, name] of ['happy', 'sad', 'bored'].entries()) {
+      for (let i = 0; i < 12; i++) {
+        const file = write(folder, `other/${name}/${i}.png`, readFileSync(writeFace('face.png', 20 * index + i)));
+        assert.ok(existsSync(file));
+      }
+    }
+    const { shift, evaluation, ...rest } = JSON.parse(await succeeds('evaluate', COMPLETE, '--data', data, '--split', 'train', '--json'));
+    assert.equal(evaluation.classes, ['happiness', 'sadness']);
+    assert.equal(shift.leftOut.data, ['bored']);
+    assert.ok(shift.leftOut.model.includes('fear'));
+    assert.ok(shift.leftOut.faces > 0);
+    assert.is(evaluation.count + shift.leftOut.faces, evaluation.faces);
+    assert.not('copies' in rest);
   });
 
   test('predict gives probabilities and their entropy, as JSON and as a table', async () => {
@@ -281,6 +341,24 @@ const REFUSALS: Refusal[] = [
       return [copy];
     },
     says: [join('cut-off', 'best.safetensors')],
+  },
+  {
+    what: 'data of other classes',
+    command: 'evaluate',
+    args: () => {
+      const data = inScratch('animals');
+      for (const name of ['cat', 'horse']) {
+        for (let i = 0; i < 12; i++) write(folder, `animals/${name}/${i}.png`, readFileSync(writeFace('animal.png', name.length * 20 + i)));
+      }
+      return [COMPLETE, '--data', data];
+    },
+    says: ['--data', 'cat, horse', 'at least two'],
+  },
+  {
+    what: 'a corruption that does not exist',
+    command: 'evaluate',
+    args: () => [COMPLETE, '--corruptions', 'fogg'],
+    says: ['--corruptions', 'fogg', 'Did you mean fog'],
   },
   {
     what: 'an image that cannot be read',

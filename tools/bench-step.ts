@@ -2,8 +2,9 @@ import type { Gpu } from '#src/gpu/gpu.js';
 import { type ModelName, models } from '#src/nn/models.js';
 import { Parameters } from '#src/nn/parameters.js';
 import { OPTIMIZER_DEFAULTS, type OptimizerOptions, stepState } from '#src/optim/optimizer.js';
+import type { Precision } from '#src/paradigms/student.js';
 import { normal } from '#src/random.js';
-import { type Precision, recordBackward, recordUpdate } from '#src/run/learner.js';
+import { recordBackward, recordUpdate } from '#src/run/learner.js';
 import { cast, softmaxDivergence } from '#src/tensor/ops/index.js';
 import { Program, Readback } from '#src/tensor/program.js';
 import { Tape } from '#src/tensor/tape.js';
@@ -55,7 +56,7 @@ export function recordBenchStep(gpu: Gpu, model: BenchModel, batch: number, prec
     : models[model]({ tape, parameters, path: '' }, x, { classes: CLASSES, width: 1, dropout: model === 'vgg13' ? 0.5 : 0 });
   const { loss } = softmaxDivergence(tape, cast(tape, logits, 'f32'), targets, { kind: 'cross-entropy' });
   const lossScale = recordBackward(tape, loss, precision);
-  const { state } = recordUpdate(tape, parameters, { ...OPTIMIZER, lossScale }, false);
+  const { state } = recordUpdate(tape, parameters, { ...OPTIMIZER, lossScale });
   return { tape, parameters, faces, targets, loss, state };
 }
 

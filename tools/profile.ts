@@ -80,6 +80,8 @@ export async function profileStep(gpu: Gpu, options: ProfileOptions): Promise<Pr
     model,
     modelOptions: { classes: CLASSES, width, dropout: model === 'vgg13' ? 0.5 : 0 },
     paradigm: paradigms['ferplus-crossentropy'],
+    constants: {},
+    lesson: { faces: Uint32Array.from({ length: faces }, (_, i) => i), targets: new Float32Array(faces * CLASSES).fill(1 / CLASSES) },
     optimizer: OPTIMIZER_DEFAULTS[optimizer],
     ema: 0,
     batch,
@@ -91,8 +93,8 @@ export async function profileStep(gpu: Gpu, options: ProfileOptions): Promise<Pr
   const visit = {
     epoch: 0,
     learningRate: 1e-3,
-    faces: Uint32Array.from({ length: batch }, (_, i) => i % faces),
-    targets: new Float32Array(batch * CLASSES).fill(1 / CLASSES),
+    progress: { epoch: 0, epochs: 1 },
+    rows: Uint32Array.from({ length: batch }, (_, i) => i),
   };
   const stepMs: number[] = [];
   const hostMs: number[] = [];

@@ -19,10 +19,9 @@ export function reliabilityBins(probabilities: readonly ArrayLike<number>[], lab
   probabilities.forEach((row, face) => {
     if (labels[face] === NO_LABEL) return;
     const predicted = plurality(row);
-    const confidence = Math.min(row[predicted], 1); // a float32 softmax may exceed 1 by a rounding
-    const bin = bins[Math.max(Math.ceil(confidence * binCount) - 1, 0)];
+    const bin = bins[binOf(row[predicted], binCount)];
     bin.count++;
-    bin.confidence += confidence;
+    bin.confidence += Math.min(row[predicted], 1);
     if (predicted === labels[face]) bin.correct++;
   });
   return bins.map(({ count, confidence, correct }, i) => ({
@@ -38,6 +37,31 @@ export function reliabilityBins(probabilities: readonly ArrayLike<number>[], lab
 export function expectedCalibrationError(bins: readonly ReliabilityBin[]): number {
   const gap = (bin: ReliabilityBin) => bin.count * Math.abs((bin.accuracy ?? 0) - (bin.confidence ?? 0));
   return bins.reduce((sum, bin) => sum + gap(bin), 0) / bins.reduce((sum, bin) => sum + bin.count, 0);
+}
+
+/**
+ * Classwise expected calibration error 1/C Σ_c Σ_bins (n_bin / n) |share of class c − mean p_c|, the bins of equal width over p_c (Kull et al.
+ * 2019, section 2; the static calibration error of Nixon et al. 2019): every probability counts, not only the largest. NaN without labelled faces.
+ */
+export function classwiseCalibrationError(
+  probabilities: readonly ArrayLike<number>[],
+  labels: ArrayLike<number>,
+  classCount: number,
+  binCount = 15,
+): number {
+  const gaps = new Float64Array(classCount * binCount); // faces of the class less the sum of p_c
+  let count = 0;
+  probabilities.forEach((row, face) => {
+    if (labels[face] === NO_LABEL) return;
+    count++;
+    for (let c = 0; c < classCount; c++) gaps[c * binCount + binOf(row[c], binCount)] += (labels[face] === c ? 1 : 0) - row[c];
+  });
+  return gaps.reduce((sum, gap) => sum + Math.abs(gap), 0) / count / classCount;
+}
+
+/** Index of the bin (from, to] that holds a probability, 0 being in the first; a float32 softmax may exceed 1 by a rounding. */
+function binOf(probability: number, binCount: number): number {
+  return Math.max(Math.ceil(Math.min(probability, 1) * binCount) - 1, 0);
 }
 
 /** Brier score of one face, Σ_c (p_c − [c = label])², from 0 to 2 (Brier 1950). */

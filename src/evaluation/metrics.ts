@@ -1,9 +1,18 @@
 import { InputError } from '../errors.js';
 import { NO_LABEL } from '../faces/face-set.js';
-import { entropy } from '../labels/votes.js';
+import { entropy, plurality } from '../labels/votes.js';
 import { accuracy, type ClassFigures, classFigures, confusionMatrix, macroF1, meanClassAccuracy } from './accuracy.js';
 import { cosineSimilarity, jensenShannon, klDivergence, rankCorrelation } from './agreement.js';
-import { brierScore, expectedCalibrationError, negativeLogLikelihood, type ReliabilityBin, reliabilityBins } from './calibration.js';
+import {
+  brierScore,
+  classwiseCalibrationError,
+  expectedCalibrationError,
+  negativeLogLikelihood,
+  type ReliabilityBin,
+  reliabilityBins,
+} from './calibration.js';
+import { approximatedAccuracy, coveringRate } from './partial-label.js';
+import { areaUnderRiskCoverage, excessAreaUnderRiskCoverage, riskCoverage } from './selective.js';
 
 /** What a model said of N faces, and what their annotators did. Distributions are rows of C values that sum to 1. */
 export interface JudgedFaces {
@@ -14,6 +23,8 @@ export interface JudgedFaces {
   distributions: Float32Array | Float64Array;
   /** [N] index of the class that counts as right, NO_LABEL (255) where none does. */
   labels: ArrayLike<number>;
+  /** [N, C] masks of zeros and ones: the classes that may be right, judging by the votes. */
+  candidates?: ArrayLike<number>;
   /** [N, C] the distribution that the votes were drawn from, where it is known (generated faces). */
   truth?: Float32Array | Float64Array;
 }
@@ -40,13 +51,20 @@ export interface Evaluation {
   confusion: number[][];
   /** Expected calibration error over the bins of `reliability`, 15 of equal width. */
   ece: number;
+  /** The same over the probabilities of all classes, mean of the classes. */
+  classwiseEce: number;
   /** Mean −log p of the label. */
   nll: number;
   /** Mean Brier score, from 0 to 2. */
   brier: number;
   reliability: ReliabilityBin[];
+  /** Area under the risk-coverage curve, the faces ordered by the largest probability; and what a perfect order of them would save of it. */
+  aurc: number;
+  excessAurc: number;
 
   votedCount: number;
+  /** Share of the voted faces whose most probable class has most of the votes, whether or not it has more than half of them. */
+  pluralityAccuracy: number;
   /** Mean KL(votes‖prediction). */
   klToVotes: number;
   /** The same for a guesser who gives every face the mean distribution of these very votes: the best answer without looking. */
@@ -58,6 +76,11 @@ export interface Evaluation {
   /** Mean entropies, and their rank correlation: is the model unsure of the faces that people disagree on? */
   entropy: { predictions: number; votes: number; rankCorrelation: number | null };
 
+  /** Share of the voted faces whose most probable class is a candidate, where candidates are given. */
+  coveringRate?: number;
+  /** Mean weight of that class among the candidates alone, 0 where it is none of them. */
+  approximatedAccuracy?: number;
+
   /** Mean KL(truth‖prediction), where the true distributions are known. */
   klToTruth?: number;
 }
@@ -68,7 +91,7 @@ export interface Evaluation {
  * @throws InputError if rows are missing or are no distributions (NaN, negative, not summing to 1), a label names no class,
  *   or no face is labelled or voted on
  */
-export function evaluateFaces({ classes, probabilities, distributions, labels, truth }: JudgedFaces): Evaluation {
+export function evaluateFaces({ classes, probabilities, distributions, labels, candidates, truth }: JudgedFaces): Evaluation {
   const predictions = rows('probabilities', probabilities, labels.length, classes.length);
   const votes = rows('distributions', distributions, labels.length, classes.length, { mayBeEmpty: true });
   const truths = truth && rows('truth', truth, labels.length, classes.length);
@@ -92,6 +115,10 @@ export function evaluateFaces({ classes, probabilities, distributions, labels, t
   const predictionEntropies = voted.map((face) => entropy(predictions[face]));
   const voteEntropies = voted.map((face) => entropy(votes[face]));
 
+  const masks = candidates && voted.map((face) => classes.map((_, c) => candidates[face * classes.length + c]));
+  const votedPredictions = voted.map((face) => predictions[face]);
+  const risks = riskOfLabelled(predictions, labels);
+
   return {
     classes: [...classes],
     faces: all.length,
@@ -103,11 +130,15 @@ export function evaluateFaces({ classes, probabilities, distributions, labels, t
     perClass: classFigures(confusion).map((figures, c) => ({ name: classes[c], ...figures })),
     confusion,
     ece: expectedCalibrationError(reliability),
+    classwiseEce: classwiseCalibrationError(predictions, labels, classes.length),
     nll: mean(labelled, (face) => negativeLogLikelihood(predictions[face], labels[face])),
     brier: mean(labelled, (face) => brierScore(predictions[face], labels[face])),
     reliability,
+    aurc: areaUnderRiskCoverage(risks),
+    excessAurc: excessAreaUnderRiskCoverage(risks),
 
     votedCount: voted.length,
+    pluralityAccuracy: mean(voted, (face) => (votes[face][plurality(predictions[face])] === Math.max(...votes[face]) ? 1 : 0)),
     klToVotes: mean(voted, (face) => klDivergence(votes[face], predictions[face])),
     klOfMeanVotes: mean(voted, (face) => klDivergence(votes[face], meanVotes)),
     jensenShannon: mean(voted, (face) => jensenShannon(votes[face], predictions[face])),
@@ -118,8 +149,22 @@ export function evaluateFaces({ classes, probabilities, distributions, labels, t
       rankCorrelation: rankCorrelation(predictionEntropies, voteEntropies),
     },
 
+    ...(masks && {
+      coveringRate: coveringRate(votedPredictions, masks),
+      approximatedAccuracy: approximatedAccuracy(votedPredictions, masks),
+    }),
     ...(truths && { klToTruth: mean(all, (face) => klDivergence(truths[face], predictions[face])) }),
   };
+}
+
+/** Risk at every coverage of the labelled faces, by the largest probability: [count]. */
+export function riskOfLabelled(predictions: readonly ArrayLike<number>[], labels: ArrayLike<number>): Float64Array {
+  const labelled = predictions.flatMap((row, face) => (labels[face] === NO_LABEL ? [] : [{ row, label: labels[face] }]));
+  const answers = labelled.map(({ row }) => plurality(row));
+  return riskCoverage(
+    labelled.map(({ row }, i) => row[answers[i]]),
+    labelled.map(({ label }, i) => label === answers[i]),
+  );
 }
 
 function mean(values: readonly number[], of: (value: number) => number): number {

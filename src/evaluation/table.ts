@@ -16,14 +16,25 @@ export function evaluationTable(evaluation: Evaluation): string {
     ['accuracy', percent(evaluation.accuracy)],
     ['mean class accuracy', percent(evaluation.meanClassAccuracy)],
     ['macro F1', number(evaluation.macroF1)],
-    ['calibration error (ECE)', number(evaluation.ece)],
+    ['calibration error (ECE)', number(evaluation.ece), `${number(evaluation.classwiseEce)} over the probabilities of all classes`],
     ['negative log-likelihood', number(evaluation.nll)],
     ['Brier score', number(evaluation.brier)],
+    ['risk-coverage area', number(evaluation.aurc), `${number(evaluation.excessAurc)} more than if its errors were its least sure answers`],
     [`Against the annotators' votes (${count(evaluation.votedCount)} faces)`],
     ['KL to votes', number(evaluation.klToVotes), `${number(evaluation.klOfMeanVotes)} for guessing their mean distribution`],
     ['Jensen–Shannon', number(evaluation.jensenShannon)],
     ['cosine', number(evaluation.cosine)],
+    ['plurality accuracy', percent(evaluation.pluralityAccuracy)],
     ['entropy', number(entropy.predictions), `${number(entropy.votes)} of the votes, rank correlation ${number(entropy.rankCorrelation)}`],
+    ...(evaluation.coveringRate === undefined
+      ? []
+      : [
+          [
+            'in the candidate set',
+            percent(evaluation.coveringRate),
+            `approximated accuracy ${percent(evaluation.approximatedAccuracy ?? null)}`,
+          ],
+        ]),
     ...(evaluation.klToTruth === undefined
       ? []
       : [[`Against the true distributions (${count(evaluation.faces)} faces)`], ['KL to truth', number(evaluation.klToTruth)]]),

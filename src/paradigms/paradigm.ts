@@ -1,23 +1,60 @@
 import type { FaceSet } from '../faces/face-set.js';
-import type { Tape } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
+import type { Student } from './student.js';
+import type { TrainingStep } from './training-step.js';
+
+/** A number that a method leaves to be chosen; by default its paper's. */
+export interface Constant {
+  value: number;
+  /** For --help: what it is, and where its value comes from. */
+  about: string;
+  min?: number;
+  max?: number;
+}
+
+export type Constants<Name extends string = string> = Readonly<Record<Name, number>>;
 
 /** The faces that a paradigm learns from, and what it takes their annotations to mean. */
 export interface Lesson {
-  /** Indices into the training faces, ascending. */
+  /** Indices into the training faces, ascending: [rows] */
   faces: Uint32Array;
-  /** [faces, classes] */
+  /** [rows, classes] */
   targets: Float32Array;
+  /** What else it needs of each face, by name: [rows, any width]. */
+  tables?: Readonly<Record<string, Float32Array>>;
 }
 
-/** How a model learns from annotations; the backbone, the data and the budget are the same for all. */
-export interface Paradigm {
+export interface LessonContext<Name extends string = string> {
+  constants: Constants<Name>;
+  seed: number;
+  /** What `--teacher` said of the training faces: [faces, classes]. */
+  teacher: Float32Array | undefined;
+}
+
+/**
+ * How a model learns from annotations: what they are taken to mean, the loss, and what is done behind each step. The backbone, the data and the budget are
+ * the same for all.
+ */
+export interface Paradigm<Name extends string = string> {
   /** One line for `--help`. */
   summary: string;
-  /** @throws InputError where no face is left to learn from. */
-  lesson(faces: FaceSet): Lesson;
-  /** The target of one visit of a face, where it changes from visit to visit; `u` is uniform in [0, 1) and a function of (seed, epoch, face). */
-  visit?(target: Float32Array, u: number): Float32Array;
-  /** Records the loss of a batch: logits and targets [N, classes] → [1]. */
-  loss(tape: Tape, logits: Tensor, targets: Tensor): Tensor;
+  constants: Readonly<Record<Name, Constant>>;
+  /** @throws InputError where no face is left to learn from, or the data lacks what the method needs. */
+  lesson(faces: FaceSet, context: LessonContext<Name>): Lesson;
+  /** Records the loss of a batch, [1], and whatever shall follow the step (`step.afterwards`). */
+  loss(step: TrainingStep<Name>): Tensor;
+  /** How faces [N, H, W, C] are judged once it has learned: logits [N, classes]. By default the whole network's. */
+  logits?(student: Student, faces: Tensor): Tensor;
+}
+
+/** Writes a paradigm down; its constants are known by name inside, and any to others. */
+export function paradigm<const Name extends string = never>(
+  definition: Omit<Paradigm<Name>, 'constants'> & { constants?: Readonly<Record<Name, Constant>> },
+): Paradigm {
+  return { constants: {}, ...definition } as unknown as Paradigm;
+}
+
+/** How a model that learned by `paradigm` judges faces [N, H, W, C]: logits [N, classes]. */
+export function logitsOf({ logits }: Paradigm, student: Student, faces: Tensor): Tensor {
+  return logits ? logits(student, faces) : student.logits(faces);
 }

@@ -66,10 +66,15 @@ export type Panel = Extract<TopLevelSpec, { concat: unknown }>['concat'][number]
 
 /** Draws a Vega-Lite chart, in the style that all charts share, as PNG. */
 export async function chartPng(spec: TopLevelSpec): Promise<Buffer> {
+  return svgToPng(await chartSvg(spec));
+}
+
+/** The same as SVG. */
+export async function chartSvg(spec: TopLevelSpec): Promise<string> {
   const view = new vega.View(vega.parse(compile(spec, { config: STYLE }).spec), { renderer: 'none' });
   const svg = await view.toSVG();
   view.finalize();
-  return svgToPng(svg);
+  return svg;
 }
 
 /** The bytes of a PNG, twice the size that the SVG gives. */

@@ -1,6 +1,7 @@
 import { type FaceSet, pixelsOf, votesOf } from '../faces/face-set.js';
 import { distribution, plurality } from '../labels/votes.js';
 import { FONT, svgToPng } from './chart.js';
+import { escaped } from './escaped.js';
 import { imageUrl } from './face-image.js';
 import { expressionColours, INK, PALE_INK, RULE } from './palette.js';
 
@@ -150,11 +151,4 @@ function text(x: number, y: number, content: string, { size, colour = INK, bold,
 /** The end of a long name tells more than its beginning, for it is often a path. */
 function shortened(name: string, length: number): string {
   return name.length <= length ? name : `…${name.slice(1 - length)}`;
-}
-
-const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
-
-/** Text as it may stand in XML, where control characters have no place at all. */
-function escaped(content: string): string {
-  return content.replace(/\p{Cc}/gu, ' ').replace(/[&<>"]/g, (character) => ENTITIES[character]);
 }

@@ -1,6 +1,6 @@
 /**
  * A checkpoint is one .safetensors file. Weights are kept under their own names, so that other tools find them; what else a run needs to
- * continue lies beside them as `optimizer/<name>` and `average/<name>`, and as JSON in the file's metadata. Activations are NHWC,
+ * continue lies beside them as `optimizer/<name>`, `kept/<name>` and `average/<name>`, and as JSON in the file's metadata. Activations are NHWC,
  * convolution weights HWIO, dense weights [in, out].
  */
 import { RunError } from '../errors.js';
@@ -28,6 +28,7 @@ export interface CheckpointState {
 export interface Checkpoint {
   weights: ReadonlyMap<string, NamedTensor>;
   optimizer: ReadonlyMap<string, NamedTensor>;
+  kept: ReadonlyMap<string, NamedTensor>; // by the paradigm from step to step
   average?: ReadonlyMap<string, NamedTensor>; // exponential moving average of the weights
   state: CheckpointState;
 }
@@ -36,7 +37,7 @@ const FORMAT = 'moue checkpoint 1';
 const LAYOUT = 'NHWC activations, HWIO convolution weights, [in, out] dense weights';
 
 /** Writes a checkpoint, all or nothing. @throws RunError (full disk, read-only folder), with the earlier checkpoint intact. */
-export async function saveCheckpoint(path: string, { weights, optimizer, average, state }: Checkpoint, disk?: Disk): Promise<void> {
+export async function saveCheckpoint(path: string, { weights, optimizer, kept, average, state }: Checkpoint, disk?: Disk): Promise<void> {
   const stateText = JSON.stringify(state);
   parseState(stateText, path); // what could not be read back is not written
   const tensors = new Map<string, StoredTensor>();
@@ -52,6 +53,7 @@ export async function saveCheckpoint(path: string, { weights, optimizer, average
   };
   add('', weights);
   add('optimizer/', optimizer);
+  add('kept/', kept);
   if (average) add('average/', average);
   await writeSafetensors(path, tensors, { format: FORMAT, layout: LAYOUT, state: stateText }, disk);
 }
@@ -68,19 +70,23 @@ export async function loadCheckpoint(path: string): Promise<Checkpoint> {
   }
   const weights = new Map<string, NamedTensor>();
   const optimizer = new Map<string, NamedTensor>();
+  const kept = new Map<string, NamedTensor>();
   const average = new Map<string, NamedTensor>();
+  const groups = { optimizer, kept, average };
   for (const [name, { shape, data }] of tensors) {
     if (!(data instanceof Float32Array || data instanceof Uint32Array)) {
       throw new RunError('tensors of a checkpoint are F32 or U32', 'Use a checkpoint that moue has written.', { file: path, field: name });
     }
-    const [group, key] = name.startsWith('optimizer/')
-      ? [optimizer, name.slice(10)]
-      : name.startsWith('average/')
-        ? [average, name.slice(8)]
-        : [weights, name];
-    group.set(key, { shape, data });
+    const [prefix, key] = name.split('/', 2);
+    if (key === undefined) weights.set(name, { shape, data });
+    else if (prefix in groups) groups[prefix as keyof typeof groups].set(key, { shape, data });
+    else
+      throw new RunError('a tensor of an unknown group', 'Use a checkpoint that this version of moue has written.', {
+        file: path,
+        field: name,
+      });
   }
-  return { weights, optimizer, average: average.size > 0 ? average : undefined, state: parseState(metadata.state, path) };
+  return { weights, optimizer, kept, average: average.size > 0 ? average : undefined, state: parseState(metadata.state, path) };
 }
 
 /**

@@ -1,19 +1,17 @@
 import type { Gpu } from '../gpu/gpu.js';
 import type { Shader } from '../gpu/shader.js';
-import { type ModelName, type ModelOptions, models } from '../nn/models.js';
+import type { ModelName, ModelOptions } from '../nn/models.js';
 import { Parameters } from '../nn/parameters.js';
 import { OPTIMIZER_STATE, type OptimizerOptions, recordEma, recordOptimizer, stepState } from '../optim/optimizer.js';
-import type { Paradigm } from '../paradigms/index.js';
+import type { Lesson, Paradigm } from '../paradigms/index.js';
+import { type Precision, Student } from '../paradigms/student.js';
+import { type KeptTensor, type Progress, type ScheduledNumber, TrainingStep } from '../paradigms/training-step.js';
 import { normal } from '../random.js';
 import { type Augmentation, type FaceExtent, faceStatistics, gatherFaces, residentFaces } from '../tensor/ops/augment.js';
-import { cast } from '../tensor/ops/cast.js';
 import { Program, Readback } from '../tensor/program.js';
 import { Tape } from '../tensor/tape.js';
-import { persistentTensor, type Tensor } from '../tensor/tensor.js';
-import type { NamedTensor } from './checkpoint.js';
-
-/** What activations and their gradients are stored as; all else is f32. */
-export type Precision = 'f32' | 'f16';
+import { persistentTensor, type Tensor, writeTensor } from '../tensor/tensor.js';
+import type { Checkpoint, NamedTensor } from './checkpoint.js';
 
 /** By so much losses are multiplied before gradients are stored as f16, lest small ones vanish (Micikevicius et al. 2018, section 3.2). */
 const LOSS_SCALE = 1024;
@@ -22,10 +20,12 @@ export interface LearnerOptions {
   model: ModelName;
   modelOptions: ModelOptions;
   paradigm: Paradigm;
+  constants: Readonly<Record<string, number>>;
+  lesson: Lesson;
   optimizer: OptimizerOptions;
   /** Default f32. */
   precision?: Precision;
-  /** Decay of the averaged weights; 0 keeps none. */
+  /** Decay of the averaged weights; 0 keeps none, unless the paradigm learns from them. */
   ema: number;
   batch: number;
   seed: number;
@@ -42,10 +42,9 @@ export interface Batch {
   /** Counts augmentation, so that a face is seen differently in each. */
   epoch: number;
   learningRate: number;
-  /** Indices of the faces. */
-  faces: Uint32Array;
-  /** [batch, classes] */
-  targets: Float32Array;
+  progress: Progress;
+  /** Rows of the lesson, all different. */
+  rows: Uint32Array;
 }
 
 /** What a step reports, some steps later. */
@@ -57,6 +56,9 @@ export interface StepResult {
 /** How many steps may be queued: enough that the GPU never waits for the host, few enough that a result is fresh. */
 export const STEPS_IN_FLIGHT = 3;
 
+/** Decay of the weights that a paradigm learns from where `ema` gives none (Tarvainen & Valpola 2017). */
+const TEACHER_DECAY = 0.999;
+
 /** A model and its optimiser on the device, and the program of one training step. */
 export class Learner {
   readonly parameters: Parameters;
@@ -67,7 +69,9 @@ export class Learner {
   private readonly options: LearnerOptions;
   private readonly faces: readonly Tensor[];
   private readonly indices: Tensor;
-  private readonly targets: Tensor;
+  private readonly rows: Tensor;
+  private readonly kept: ReadonlyMap<string, KeptTensor>;
+  private readonly scheduled: readonly ScheduledNumber[];
   private readonly tape: Tape;
   private readonly optimizerState: Map<string, Tensor>;
   private readonly readback: Readback;
@@ -82,7 +86,9 @@ export class Learner {
     this.program = parts.program;
     this.faces = parts.faces;
     this.indices = parts.indices;
-    this.targets = parts.targets;
+    this.rows = parts.rows;
+    this.kept = parts.kept;
+    this.scheduled = parts.scheduled;
     this.tape = parts.tape;
     this.optimizerState = parts.optimizerState;
     this.readback = parts.readback;
@@ -97,12 +103,13 @@ export class Learner {
     const count = pixels.length / (source.height * source.width * source.channels);
     const faces = residentFaces(gpu, pixels, source);
     const { loss, norm, statistics, ...recorded } = recordStep(gpu, faces, count, options);
-    const { tape, parameters, average } = recorded;
+    const { tape, parameters, average, kept } = recorded;
     const program = await Program.compile(gpu, tape, { keep: [loss, norm], recompute: options.recompute ?? false });
 
     program.write(statistics, faceStatistics(pixels, count));
     parameters.initialise(gpu, (stream, index) => normal(seed, stream, index));
     average?.initialise(gpu, (stream, index) => normal(seed, stream, index));
+    for (const { tensor, initial } of kept.values()) writeTensor(gpu, tensor, initial);
     const readback = new Readback(gpu, [loss, norm], STEPS_IN_FLIGHT);
     return new Learner(gpu, options, { ...recorded, program, faces, readback });
   }
@@ -121,9 +128,9 @@ export class Learner {
     return this.program.run(this.readback)!.then(([loss, norm]) => ({ loss: loss[0], gradientNorm: norm[0] }));
   }
 
-  private writeBatch({ step, epoch, learningRate, faces, targets }: Batch): void {
-    const { optimizer, ema, seed } = this.options;
-    const { biasCorrection1, biasCorrection2, emaDecay } = stepState(optimizer, step, ema);
+  private writeBatch({ step, epoch, learningRate, progress, rows }: Batch): void {
+    const { optimizer, ema, seed, lesson } = this.options;
+    const { biasCorrection1, biasCorrection2, emaDecay } = stepState(optimizer, step, ema || TEACHER_DECAY);
     const view = this.stepView;
     view.setUint32(0, seed, true);
     view.setUint32(4, step, true);
@@ -132,8 +139,12 @@ export class Learner {
     });
     view.setUint32(24, epoch, true);
     this.program.write(this.tape.step, this.stepWords);
-    this.program.write(this.indices, faces);
-    this.program.write(this.targets, targets);
+    this.program.write(
+      this.indices,
+      rows.map((row) => lesson.faces[row]),
+    );
+    this.program.write(this.rows, rows);
+    for (const { tensor, at } of this.scheduled) this.program.write(tensor, Float32Array.of(at(progress)));
   }
 
   /**
@@ -161,8 +172,8 @@ export class Learner {
     }
   }
 
-  /** Weights and buffers, optimiser state and averaged weights by name, after the steps queued so far. */
-  async read(): Promise<{ weights: Map<string, NamedTensor>; optimizer: Map<string, NamedTensor>; average?: Map<string, NamedTensor> }> {
+  /** What the learner has become, by name, after the steps queued so far: what a checkpoint keeps of it. */
+  async read(): Promise<LearnerState> {
     const optimizer = new Map<string, NamedTensor>();
     for (const [name, tensor] of this.optimizerState) {
       const flat = (await this.program.read(tensor)) as Float32Array;
@@ -174,20 +185,14 @@ export class Learner {
           });
       }
     }
+    const kept = new Map<string, NamedTensor>();
+    for (const [name, { tensor }] of this.kept) kept.set(name, { shape: tensor.shape, data: await this.program.read(tensor) });
     const weights = await this.parameters.read(this.gpu);
-    return { weights, optimizer, ...(this.average && { average: await this.average.read(this.gpu) }) };
+    return { weights, optimizer, kept, ...(this.average && { average: await this.average.read(this.gpu) }) };
   }
 
   /** Takes up what `read` returned. @throws RunError where names or shapes differ. */
-  write({
-    weights,
-    optimizer,
-    average,
-  }: {
-    weights: ReadonlyMap<string, NamedTensor>;
-    optimizer: ReadonlyMap<string, NamedTensor>;
-    average?: ReadonlyMap<string, NamedTensor>;
-  }): void {
+  write({ weights, optimizer, kept, average }: LearnerState): void {
     this.parameters.write(this.gpu, weights);
     for (const [name, tensor] of this.optimizerState) {
       const flat = new Float32Array(tensor.size);
@@ -197,6 +202,10 @@ export class Learner {
       }
       this.program.write(tensor, flat);
     }
+    for (const [name, { tensor }] of this.kept) {
+      const stored = kept.get(name);
+      if (stored) this.program.write(tensor, stored.data);
+    }
     if (this.average && average) this.average.write(this.gpu, average);
   }
 
@@ -205,14 +214,20 @@ export class Learner {
     this.readback.destroy();
     this.parameters.destroy(this.gpu);
     this.average?.destroy(this.gpu);
-    for (const tensor of [...this.faces, ...this.optimizerState.values()]) tensor.storage?.destroy(this.gpu);
+    const kept = [...this.kept.values()].map(({ tensor }) => tensor);
+    for (const tensor of [...this.faces, ...this.optimizerState.values(), ...kept]) tensor.storage?.destroy(this.gpu);
   }
 }
+
+/** Weights and buffers, optimiser state, what the paradigm keeps, and averaged weights, by name. */
+export type LearnerState = Omit<Checkpoint, 'state'>;
 
 interface Parts {
   faces: readonly Tensor[];
   indices: Tensor;
-  targets: Tensor;
+  rows: Tensor;
+  kept: ReadonlyMap<string, KeptTensor>;
+  scheduled: readonly ScheduledNumber[];
   tape: Tape;
   optimizerState: Map<string, Tensor>;
   readback: Readback;
@@ -220,19 +235,22 @@ interface Parts {
 
 /** Records a whole step on `count` faces: what it is done on, what it moves, and what it tells. Allocates nothing on the device. */
 function recordStep(gpu: Gpu, faces: readonly Tensor[], count: number, options: LearnerOptions) {
-  const { batch, modelOptions, source, input, augment, precision = 'f32' } = options;
+  const { model, modelOptions, paradigm, constants, lesson, batch, source, input, augment, precision = 'f32' } = options;
   const tape = new Tape(gpu, { training: true });
   // Each face by its own mean and deviation: light and contrast of the photograph tell nothing of the expression.
   const statistics = tape.input('statistics', [count, 2]);
-  const indices = tape.input('indices', [batch], 'u32');
-  const targets = tape.input('targets', [batch, modelOptions.classes]);
-  const x = gatherFaces(tape, faces, indices, { source, output: input, normalise: { statistics }, ...(augment && { augment }) });
+  const view = (indices: Tensor) =>
+    gatherFaces(tape, faces, indices, { source, output: input, normalise: { statistics }, ...(augment && { augment }) });
   const parameters = Parameters.create();
-  const logits = models[options.model]({ tape, parameters, path: '' }, cast(tape, x, precision), modelOptions);
-  const loss = options.paradigm.loss(tape, cast(tape, logits, 'f32'), targets);
+  const student = new Student({ tape, parameters, path: '' }, model, modelOptions, precision);
+  const step = new TrainingStep(tape, student, constants, { lesson, batch, parameters, view });
+  const loss = paradigm.loss(step);
   const lossScale = recordBackward(tape, loss, precision);
-  const { norm, state: optimizerState, average } = recordUpdate(tape, parameters, { ...options.optimizer, lossScale }, options.ema > 0);
-  return { tape, statistics, indices, targets, parameters, average, optimizerState, loss, norm };
+  const kept = options.ema > 0 ? (step.average ?? 'new') : step.average;
+  const { norm, state: optimizerState, average } = recordUpdate(tape, parameters, { ...options.optimizer, lossScale }, kept);
+  step.recordAfterwards();
+  const { indices, rows, kept: keptTensors, scheduled } = step;
+  return { tape, statistics, indices, rows, kept: keptTensors, scheduled, parameters, average, optimizerState, loss, norm };
 }
 
 /** Records the gradients of `loss`, multiplied by the number that is returned. */
@@ -245,12 +263,15 @@ export function recordBackward(tape: Tape, loss: Tensor, precision: Precision): 
   return LOSS_SCALE;
 }
 
-/** Records optimiser and weight average behind `tape.backward`. Returns the gradient norm [1] and what is kept between steps. */
+/**
+ * Records optimiser and weight average behind `tape.backward`. Returns the gradient norm [1] and what is kept between steps.
+ * @param kept the average to keep: a new one, that of a teacher, or none
+ */
 export function recordUpdate(
   tape: Tape,
   parameters: Parameters,
   optimizer: OptimizerOptions,
-  withAverage: boolean,
+  kept?: Parameters | 'new',
 ): { norm: Tensor; state: Map<string, Tensor>; average: Parameters | undefined } {
   const flat = parameters.flat();
   const decay = parameters.decayGroups();
@@ -261,8 +282,8 @@ export function recordUpdate(
     { parameters: flat, gradients: parameters.flatGradients(), groups, state: [...state.values()] },
     optimizer,
   );
-  if (!withAverage) return { norm, state, average: undefined };
-  const average = parameters.shadow();
+  if (!kept) return { norm, state, average: undefined };
+  const average = kept === 'new' ? parameters.shadow() : kept;
   recordEma(tape, { parameters: flat, average: average.flat() });
   return { norm, state, average };
 }

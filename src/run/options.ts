@@ -2,7 +2,8 @@ import { resolve } from 'node:path';
 import { UsageError } from '../errors.js';
 import { GENERATED } from '../faces/dataset.js';
 import { type ModelName, models } from '../nn/models.js';
-import { type ParadigmName, paradigms } from '../paradigms/index.js';
+import { constantsOf, type ParadigmName, paradigms } from '../paradigms/index.js';
+import { CORRUPTION_NAMES, CORRUPTIONS } from '../tensor/ops/corrupt.js';
 import {
   type CommandLine,
   checkConfig,
@@ -10,6 +11,7 @@ import {
   configOf,
   type GivenOptions,
   grouped,
+  nearestName,
   type OptionsOf,
   type OptionTable,
   parseArguments,
@@ -41,7 +43,37 @@ const TRAIN_TABLE = {
       description: 'What the votes are taken to mean',
       notes: PARADIGMS.map((name) => `${name}: ${paradigms[name].summary}`),
       choices: PARADIGMS,
-      default: 'ferplus-crossentropy',
+      default: 'moue',
+      fixed: true,
+    },
+    set: {
+      type: 'string',
+      description: 'Constants of the paradigm, as smoothing=0.2,temperature=2',
+      notes: PARADIGMS.flatMap((name) =>
+        Object.entries(paradigms[name].constants).map(([constant, { value, about }]) => `${name} ${constant}=${value}: ${about}`),
+      ),
+      defaultText: "those of the method's paper",
+      fixed: true,
+    },
+    teacher: {
+      type: 'string',
+      description:
+        'Folders of earlier runs, separated by commas, whose mean distribution for each face the paradigm born-again learns from',
+      defaultText: 'none',
+      fixed: true,
+    },
+    limit: {
+      type: 'number',
+      description: 'Learn from this many of the training faces, the same ones for every seed, 0: from all',
+      default: 0,
+      range: { integer: true, min: 0, max: 1e9 },
+      fixed: true,
+    },
+    'wrong-labels': {
+      type: 'number',
+      description: 'Share of the training faces whose votes are made wrong, two classes exchanged: for experiments',
+      default: 0,
+      range: { min: 0, max: 1 },
       fixed: true,
     },
     'validation-share': {
@@ -203,14 +235,84 @@ const EVALUATE_TABLE = grouped('Options:', {
   data: { type: 'string', description: DATA, defaultText: 'what the run was trained on' },
   split: { type: 'string', description: 'Which faces of the dataset', choices: ['train', 'validation', 'test'], default: 'test' },
   batch: { type: 'number', description: 'Faces per step', default: 64, range: { integer: true, min: 1, max: 8192 } },
+  temperature: {
+    type: 'string',
+    description: 'fit: one number by which all logits are divided, fitted on the votes of the validation faces',
+    choices: ['none', 'fit'],
+    default: 'none',
+  },
+  corruptions: {
+    type: 'string',
+    description: 'Measure under these corruptions too: all, or names with commas between them',
+    notes: CORRUPTION_NAMES.map((name) => `${name}: ${CORRUPTIONS[name].summary}`),
+    defaultText: 'none',
+  },
+  severities: { type: 'string', description: 'Of the corruptions, from 1 to 5: a range, or a list as 1,3,5', default: '1..5' },
+  out: {
+    type: 'string',
+    description: 'Folder for evaluation.json and pictures',
+    defaultText: 'the folder evaluation in that of the run with --corruptions, else nothing is written',
+  },
+  'per-face': { type: 'boolean', description: 'Put the probabilities and votes of every face into the JSON', default: false },
   ...SHARED,
 });
+
+/** Of train, what is not the same for all runs of a comparison. */
+const OF_ONE_RUN = ['paradigm', 'set', 'seed', 'out', 'resume', 'config', 'checkpoint-every'] as const;
+const { ema, ...COMMON } = without(TRAIN_TABLE, OF_ONE_RUN);
+
+const COMPARE_TABLE = {
+  ...grouped('What to compare:', {
+    paradigms: {
+      type: 'string',
+      description: 'Names with commas between them, the baseline first; with other constants as in moue:teacher=0:agreement=1',
+      notes: [PARADIGMS.join(', ')],
+      default: 'one-hot,distribution,moue',
+    },
+    seeds: { type: 'number', description: 'Runs of each, with seeds from 0', default: 3, range: { integer: true, min: 1, max: 1000 } },
+    out: { type: 'string', description: 'Folder of the runs, tables and report; given again, it is completed', default: 'runs/comparison' },
+    corruptions: {
+      type: 'string',
+      description: 'Test under these corruptions too: all, or names with commas between them',
+      defaultText: 'none',
+    },
+    severities: { type: 'string', description: 'Of the corruptions, from 1 to 5: a range, or a list as 1,3,5', default: '1..5' },
+  }),
+  ...COMMON,
+  // The same for all: some paradigms learn from averaged weights and are evaluated with them.
+  ema: { ...ema, default: 0.999 },
+};
+
+/** The table without some options. */
+function without<Table extends OptionTable, Name extends keyof Table>(table: Table, names: readonly Name[]): Omit<Table, Name> {
+  return Object.fromEntries(Object.entries(table).filter(([name]) => !names.includes(name as Name))) as Omit<Table, Name>;
+}
 
 const PREDICT_TABLE = grouped('Options:', SHARED);
 
 /** Options by their names in camel case: `--learning-rate` is `learningRate`. */
 export type TrainOptions = OptionsOf<typeof TRAIN_TABLE>;
 export type EvaluateOptions = OptionsOf<typeof EVALUATE_TABLE> & { run: string };
+
+/** A paradigm, perhaps with other constants than its own. */
+export interface Variation {
+  /** Tells it from the others, also as part of a file name. */
+  label: string;
+  paradigm: ParadigmName;
+  /** As for --set. */
+  set: string | undefined;
+}
+
+export interface CompareOptions {
+  variations: Variation[];
+  seeds: number;
+  out: string;
+  corruptions: string | undefined;
+  severities: string;
+  /** Of all runs, with the paradigm and seed of the first. */
+  training: TrainOptions;
+}
+
 export type PredictOptions = OptionsOf<typeof PREDICT_TABLE> & { run: string; images: string[] };
 
 const TRAIN: CommandLine = {
@@ -223,13 +325,20 @@ const EVALUATE: CommandLine = {
   command: 'evaluate',
   positionals: 'RUN',
   table: EVALUATE_TABLE,
-  usage: 'Measures the model of a run on a split of a dataset: accuracy, calibration, agreement with the annotators.',
+  usage: 'Measures the model of a run on a split of a dataset: accuracy, calibration, agreement with the annotators, robustness.',
 };
 const PREDICT: CommandLine = {
   command: 'predict',
   positionals: 'RUN face.png…',
   table: PREDICT_TABLE,
   usage: 'Prints the probability of each expression for images of faces, and the entropy of these probabilities.',
+};
+
+const COMPARE: CommandLine = {
+  command: 'compare',
+  positionals: '',
+  table: COMPARE_TABLE,
+  usage: 'Trains several paradigms with several seeds under the same options, tests them alike, and reports.',
 };
 
 /** Names that say how a run was started, not what it is. */
@@ -269,6 +378,43 @@ export function parseEvaluateOptions(args: readonly string[]): EvaluateOptions {
       'Write node dist/evaluate.js RUN, with the folder of the run.',
     );
   return { ...completeOptions(EVALUATE_TABLE, given), run };
+}
+
+/** @throws UsageError for anything unknown, of a wrong type or out of range, and for a paradigm named twice. */
+export function parseCompareOptions(args: readonly string[]): CompareOptions {
+  const { given, positionals } = parseArguments(COMPARE, args);
+  if (positionals.length > 0)
+    throw new UsageError('compare takes options only', `Write --paradigms ${positionals[0]}, or leave it out.`, { field: positionals[0] });
+  const { paradigms: names, seeds, out, corruptions, severities, ...common } = completeOptions(COMPARE_TABLE, given);
+  const variations = names.split(',').map((text) => parseVariation(text.trim()));
+  const twice = variations.find(({ label }, i) => variations.findIndex((other) => other.label === label) < i);
+  if (twice) throw new UsageError(`${twice.label} is named twice`, 'Name each paradigm once.', { field: '--paradigms' });
+  const training = { ...completeOptions(TRAIN_TABLE, { paradigm: variations[0].paradigm }), ...common };
+  return { variations, seeds, out, corruptions, severities, training };
+}
+
+/** 'moue:teacher=0:agreement=1' as a paradigm with constants. */
+function parseVariation(text: string): Variation {
+  const [name, ...settings] = text.split(':');
+  if (!(PARADIGMS as string[]).includes(name)) {
+    const nearest = nearestName(name, PARADIGMS);
+    throw new UsageError(
+      `there is no paradigm '${name}'`,
+      `${nearest ? `Did you mean ${nearest}? ` : ''}Give some of ${PARADIGMS.join(', ')}.`,
+      {
+        field: '--paradigms',
+      },
+    );
+  }
+  const paradigm = name as ParadigmName;
+  const set = settings.length > 0 ? settings.join(',') : undefined;
+  constantsOf(paradigm, set ?? '');
+  return { label: [name, ...settings].join('+'), paradigm, set };
+}
+
+/** How evaluate would measure a run if nothing else were asked for. */
+export function evaluateDefaults(run: string): EvaluateOptions {
+  return { ...completeOptions(EVALUATE_TABLE, {}), run };
 }
 
 export function parsePredictOptions(args: readonly string[]): PredictOptions {

@@ -1,17 +1,22 @@
 import { type FaceSet, pixelsOf } from '../faces/face-set.js';
 import type { Gpu } from '../gpu/gpu.js';
-import { type ModelName, type ModelOptions, models } from '../nn/models.js';
+import type { ModelName, ModelOptions } from '../nn/models.js';
 import type { Parameters } from '../nn/parameters.js';
+import { logitsOf, type Paradigm } from '../paradigms/index.js';
+import { Student } from '../paradigms/student.js';
 import { type FaceExtent, faceStatistics, gatherFaces } from '../tensor/ops/augment.js';
 import { softmax } from '../tensor/ops/index.js';
 import { Program, Readback } from '../tensor/program.js';
 import { Tape } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { Corrupter, type CorruptionSetting } from './corrupter.js';
 import { STEPS_IN_FLIGHT } from './learner.js';
 
 export interface PredictorOptions {
   model: ModelName;
   modelOptions: ModelOptions;
+  /** By whose rule faces are judged. */
+  paradigm: Paradigm;
   batch: number;
   source: FaceExtent;
   input: FaceExtent;
@@ -46,15 +51,20 @@ export class Predictor {
     );
     const statistics = tape.input('statistics', [batch, 2]);
     const x = gatherFaces(tape, pixels, indices, { source, output: input, normalise: { statistics } });
-    const logits = models[options.model]({ tape, parameters, path: '' }, x, options.modelOptions);
+    const logits = logitsOf(options.paradigm, new Student({ tape, parameters, path: '' }, options.model, options.modelOptions), x);
     const probabilities = softmax(tape, logits);
     const program = await Program.compile(gpu, tape, { keep: [probabilities] });
     return new Predictor(gpu, program, pixels, statistics, new Readback(gpu, [probabilities], STEPS_IN_FLIGHT), options);
   }
 
-  /** @returns [faces.count, classes] */
-  async predict(faces: FaceSet, onProgress?: (done: number) => void): Promise<Float32Array> {
-    const { batch, modelOptions } = this.options;
+  /**
+   * @param corruption what is done to the faces first; statistics for their normalisation are then those of the corrupted faces
+   * @returns [faces.count, classes]
+   */
+  async predict(faces: FaceSet, onProgress?: (done: number) => void, corruption?: CorruptionSetting): Promise<Float32Array> {
+    const { batch, source, modelOptions } = this.options;
+    const { gpu, pixels, statistics } = this;
+    const corrupter = corruption && (await Corrupter.create(gpu, corruption, batch, source, { words: pixels, statistics }));
     const probabilities = new Float32Array(faces.count * modelOptions.classes);
     const words = new Uint32Array(this.pixels.size);
     const bytes = new Uint8Array(words.buffer);
@@ -69,13 +79,17 @@ export class Predictor {
     for (let first = 0; first < faces.count; first += batch) {
       const perFace = pixelsOf(faces, 0).length;
       bytes.set(faces.pixels.subarray(first * perFace, Math.min(faces.count, first + batch) * perFace));
-      this.program.write(this.pixels, words);
-      this.program.write(this.statistics, faceStatistics(bytes.subarray(0, batch * perFace), batch));
+      if (corrupter) corrupter.run(words, first);
+      else {
+        this.program.write(pixels, words);
+        this.program.write(statistics, faceStatistics(bytes.subarray(0, batch * perFace), batch));
+      }
       if (pending.length === STEPS_IN_FLIGHT) await take();
       pending.push({ first, result: this.program.run(this.readback)! });
     }
     while (pending.length > 0) await take();
-    this.gpu.check();
+    corrupter?.destroy();
+    gpu.check();
     return probabilities;
   }
 

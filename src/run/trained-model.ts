@@ -1,9 +1,12 @@
 import type { FaceSet } from '../faces/face-set.js';
 import type { Gpu } from '../gpu/gpu.js';
-import { type ModelName, models } from '../nn/models.js';
+import type { ModelName } from '../nn/models.js';
 import { Parameters } from '../nn/parameters.js';
+import { logitsOf, paradigms } from '../paradigms/index.js';
+import { AUXILIARY, Student } from '../paradigms/student.js';
 import { Tape } from '../tensor/tape.js';
 import { type Checkpoint, checkTensors, loadCheckpoint } from './checkpoint.js';
+import type { CorruptionSetting } from './corrupter.js';
 import { type TrainOptions, trainOptionsOf } from './options.js';
 import { Predictor } from './predictor.js';
 import { RunFolder } from './run-folder.js';
@@ -13,7 +16,7 @@ export interface TrainedModel {
   options: TrainOptions;
   classes: readonly string[];
   /** @returns probabilities [faces.count, classes] */
-  predict(faces: FaceSet, onProgress?: (done: number) => void): Promise<Float32Array>;
+  predict(faces: FaceSet, onProgress?: (done: number) => void, corruption?: CorruptionSetting): Promise<Float32Array>;
 }
 
 /**
@@ -31,8 +34,11 @@ export async function loadTrainedModel(gpu: Gpu, runPath: string, which: 'best' 
 
   const parameters = Parameters.create();
   const tape = new Tape(gpu);
-  models[model]({ tape, parameters, path: '' }, tape.input('faces', [1, input.height, input.width, input.channels]), modelOptions);
-  const values = evaluatedWeights(checkpoint);
+  const paradigm = paradigms[options.paradigm];
+  const faces = tape.input('faces', [1, input.height, input.width, input.channels]);
+  logitsOf(paradigm, new Student({ tape, parameters, path: '' }, model, modelOptions), faces);
+  const isNeeded = (name: string) => parameters.entries.has(name) || !name.startsWith(AUXILIARY);
+  const values = new Map([...evaluatedWeights(checkpoint)].filter(([name]) => isNeeded(name)));
   checkTensors(path, values, new Map([...parameters.entries].map(([name, { tensor }]) => [name, tensor])));
   parameters.write(gpu, values);
 
@@ -40,12 +46,12 @@ export async function loadTrainedModel(gpu: Gpu, runPath: string, which: 'best' 
   return {
     options,
     classes: checkpoint.state.classes,
-    async predict(faces, onProgress) {
+    async predict(faces, onProgress, corruption) {
       const source = { height: faces.height, width: faces.width, channels: faces.channels };
       const extent = JSON.stringify(source);
       if (predictor?.extent !== extent)
-        predictor = { extent, create: Predictor.create(gpu, parameters, { model, modelOptions, batch, source, input }) };
-      return (await predictor.create).predict(faces, onProgress);
+        predictor = { extent, create: Predictor.create(gpu, parameters, { model, modelOptions, paradigm, batch, source, input }) };
+      return (await predictor.create).predict(faces, onProgress, corruption);
     },
   };
 }

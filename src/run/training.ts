@@ -1,6 +1,6 @@
 import { availableParallelism, homedir } from 'node:os';
 import { join } from 'node:path';
-import { NumericError, RunError } from '../errors.js';
+import { NumericError, RunError, UsageError } from '../errors.js';
 import type { Evaluation } from '../evaluation/metrics.js';
 import { openDataset } from '../faces/dataset.js';
 import { copiedFaces } from '../faces/duplicates.js';
@@ -9,11 +9,12 @@ import { type Dataset, type FaceSet, selectFaces } from '../faces/face-set.js';
 import { openGpu } from '../gpu/dawn.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { warmUp } from '../gpu/warm-up.js';
+import { withWrongLabels } from '../labels/noise.js';
 import type { ModelName } from '../nn/models.js';
 import { OPTIMIZER_DEFAULTS, type OptimizerOptions } from '../optim/optimizer.js';
 import { parseSchedule, type Schedule } from '../optim/schedule.js';
-import { type Lesson, paradigms } from '../paradigms/index.js';
-import { permutation, uniform } from '../random.js';
+import { type Constants, constantsOf, type Lesson, paradigms } from '../paradigms/index.js';
+import { permutation } from '../random.js';
 import { AUGMENTATIONS, type FaceExtent } from '../tensor/ops/augment.js';
 import { type CheckpointState, checkTensors, loadCheckpoint, saveCheckpoint } from './checkpoint.js';
 import { judge } from './judge.js';
@@ -22,9 +23,8 @@ import { type TrainOptions, trainConfig } from './options.js';
 import { Predictor } from './predictor.js';
 import { Pace, type ProgressLine } from './progress.js';
 import { type JsonObject, RunFolder } from './run-folder.js';
+import { loadTrainedModel } from './trained-model.js';
 
-/** Random streams of a run besides those of the kernels. */
-const VISIT_STREAM = 1;
 /** Devices that compile shaders at the same time, at most. */
 const MOST_COMPILING = 4;
 /** A start that takes longer shows what it is doing. */
@@ -60,25 +60,47 @@ interface Standing {
 
 /** Trains as `options` say, and leaves log, checkpoints and result in a run folder. */
 export async function train(options: TrainOptions, line: ProgressLine): Promise<TrainingResult> {
+  const constants = constantsOf(options.paradigm, options.set ?? '');
   const resumed = options.resume ? RunFolder.open(options.resume) : undefined;
   const checkpoint = resumed && (await loadCheckpoint(resumed.existingCheckpoint('last')));
   const gpu = await openGpu({ adapter: options.adapter, unsafe: options.unsafe, tuned: true });
   if (options.precision === 'f16') gpu.requireF16();
   const model = checkpoint ? (checkpoint.state.model as ModelName) : options.model === 'auto' ? defaultModel(gpu) : options.model;
-  const compiling = compileAhead(gpu, learnerOptions(options, model, EXPRESSIONS.length), options, line);
+  const placeholder = paradigms[options.paradigm].lesson(placeholderFaces(options), {
+    constants,
+    seed: options.seed,
+    teacher: options.teacher ? new Float32Array(options.batch * EXPRESSIONS.length).fill(1 / EXPRESSIONS.length) : undefined,
+  });
+  const compiling = compileAhead(gpu, learnerOptions(options, { model, constants, lesson: placeholder }), options, line);
   try {
-    return await trainOn(gpu, model, options, line, compiling, resumed, checkpoint);
+    return await trainOn({ gpu, model, constants, options, line }, compiling, resumed, checkpoint);
   } catch (error) {
     await compiling.finish().catch(() => {}); // a process that ends while its driver compiles may crash on the way out
     throw error;
   }
 }
 
+/** As many faces as a batch, to record a step before there are any. */
+function placeholderFaces({ batch: count, size, channels }: TrainOptions): FaceSet {
+  const classes = EXPRESSIONS.length;
+  const votes = Float32Array.from({ length: count * classes }, (_, i) => (i % classes === Math.floor(i / classes) % classes ? 10 : 0));
+  const extent = { height: size, width: size, channels };
+  const labels = Uint8Array.from({ length: count }, (_, face) => face % classes);
+  return {
+    name: 'placeholder',
+    classes: EXPRESSIONS,
+    count,
+    ...extent,
+    pixels: new Uint8Array(0),
+    voteNames: EXPRESSIONS,
+    votes,
+    ids: [],
+    labels,
+  };
+}
+
 async function trainOn(
-  gpu: Gpu,
-  model: ModelName,
-  options: TrainOptions,
-  line: ProgressLine,
+  { gpu, model, constants, options, line }: Pick<Setup, 'gpu' | 'model' | 'constants' | 'options' | 'line'>,
   compiling: Compiling,
   resumed: RunFolder | undefined,
   checkpoint: Awaited<ReturnType<typeof loadCheckpoint>> | undefined,
@@ -93,6 +115,13 @@ async function trainOn(
     onProgress: (done, total, what) => line.update({ what, done, total }),
   });
   line.end();
+  const paradigm = paradigms[options.paradigm];
+  if (options.limit > 0 && options.limit < dataset.train.count) {
+    dataset.train = selectFaces(dataset.train, permutation(0, 0, dataset.train.count).subarray(0, options.limit).sort());
+    dataset.notes.push(`${options.limit.toLocaleString('en-US')} of the training faces taken (--limit)`);
+  }
+  const teacher = options.teacher ? await distributionsOf(gpu, options.teacher.split(','), dataset, options.batch, line) : undefined;
+  const lesson = paradigm.lesson(mistaken(dataset.train, options), { constants, seed: options.seed, teacher });
   const folder =
     resumed ??
     (await RunFolder.create({
@@ -104,16 +133,13 @@ async function trainOn(
       adapter: gpu.adapter,
     }));
   if (resumed && checkpoint) await resumed.resume(checkpoint.state.step);
-
-  const paradigm = paradigms[options.paradigm];
-  const lesson = paradigm.lesson(dataset.train);
-  const setup: Setup = { gpu, dataset, lesson, model, options, folder, line };
+  const setup: Setup = { gpu, dataset, lesson, constants, model, options, folder, line };
   for (const note of dataset.notes) line.print(`  ${note}`);
   line.print(
     `${dataset.train.name}: learning from ${lesson.faces.length.toLocaleString('en-US')} of ${dataset.train.count.toLocaleString('en-US')} faces; ${model} on ${gpu.adapter.description || gpu.adapter.device}`,
   );
   await compiling.finish();
-  const learner = await Learner.create(gpu, dataset.train.pixels, learnerOptions(options, model, dataset.classes.length));
+  const learner = await Learner.create(gpu, dataset.train.pixels, learnerOptions(options, { model, constants, lesson }));
   const { peakBytes, boundBytes } = learner.program.memory;
   const mebibytes = (bytes: number) => (bytes / 2 ** 20).toFixed(0);
   line.print(
@@ -122,14 +148,59 @@ async function trainOn(
   const standing: Standing = { step: 0, epoch: 0, lossSum: 0, best: { accuracy: -1, epoch: 0 }, seconds: 0 };
   if (checkpoint && resumed) {
     const found = await learner.read();
-    checkTensors(resumed.checkpointPath, checkpoint.weights, found.weights);
-    checkTensors(resumed.checkpointPath, checkpoint.optimizer, found.optimizer);
+    for (const group of ['weights', 'optimizer', 'kept'] as const) checkTensors(resumed.checkpointPath, checkpoint[group], found[group]);
     learner.write(checkpoint);
     Object.assign(standing, checkpoint.state.standing);
   }
   const result = await new Training(setup, learner, standing).run();
   gpu.check();
+  gpu.close();
   return result;
+}
+
+/** The training faces with a share of their annotations made wrong. */
+function mistaken(faces: FaceSet, { wrongLabels: share, seed }: TrainOptions): FaceSet {
+  if (share === 0) return faces;
+  const { votes, exchanged } = withWrongLabels(faces.votes, {
+    columns: faces.voteNames.length,
+    classes: faces.classes.length,
+    share,
+    seed,
+  });
+  const labels = faces.labels?.map((label, face) => {
+    const [right, other] = exchanged[face] ?? [label, label];
+    return label === right ? other : label === other ? right : label;
+  });
+  return { ...faces, votes, ...(labels && { labels }) };
+}
+
+/** Mean of what the models of earlier runs say of the training faces, [faces, classes]. @throws UsageError for a run that tells other classes. */
+async function distributionsOf(
+  gpu: Gpu,
+  runs: readonly string[],
+  { train, classes }: Dataset,
+  batch: number,
+  line: ProgressLine,
+): Promise<Float32Array> {
+  const mean = new Float32Array(train.count * classes.length);
+  for (const run of runs) {
+    const model = await loadTrainedModel(gpu, run, 'best', batch);
+    if (model.classes.join() !== classes.join()) {
+      throw new UsageError(
+        `${run} tells ${model.classes.join(', ')}; the data has ${classes.join(', ')}`,
+        'Give runs on data with the same classes.',
+        {
+          field: '--teacher',
+        },
+      );
+    }
+    const probabilities = await model.predict(train, (done) => line.update({ what: `asking ${run}`, done, total: train.count }));
+    probabilities.forEach((share, i) => {
+      mean[i] += share / runs.length;
+    });
+  }
+  line.end();
+  return mean;
 }
 
 /** `small` on a software adapter, `resnet18` on a GPU. */
@@ -141,6 +212,7 @@ interface Setup {
   gpu: Gpu;
   dataset: Dataset;
   lesson: Lesson;
+  constants: Constants;
   model: ModelName;
   options: TrainOptions;
   folder: RunFolder;
@@ -171,12 +243,17 @@ function compileAhead(gpu: Gpu, learner: LearnerOptions, { adapter, unsafe }: Tr
   };
 }
 
-function learnerOptions(options: TrainOptions, model: ModelName, classes: number): LearnerOptions {
+function learnerOptions(
+  options: TrainOptions,
+  { model, constants, lesson }: Pick<Setup, 'model' | 'constants' | 'lesson'>,
+): LearnerOptions {
   const extent = { height: options.size, width: options.size, channels: options.channels };
   return {
     model,
-    modelOptions: modelOptions(options, classes),
+    modelOptions: modelOptions(options, lesson.targets.length / lesson.faces.length),
     paradigm: paradigms[options.paradigm],
+    constants,
+    lesson,
     optimizer: optimizerOptions(options),
     ema: options.ema,
     batch: options.batch,
@@ -252,6 +329,7 @@ class Training {
       Predictor.create(gpu, learner.average ?? learner.parameters, {
         model,
         modelOptions: modelOptions(options, dataset.classes.length),
+        paradigm: paradigms[options.paradigm],
         batch: options.batch,
         source: extentOf(faces),
         input: { height: options.size, width: options.size, channels: options.channels },
@@ -325,25 +403,17 @@ class Training {
   /** The steps of the current epoch that are still to do. */
   private async epoch(): Promise<void> {
     const { setup, standing, learner, stepsPerEpoch, totalSteps } = this;
-    const { lesson, options, dataset } = setup;
+    const { lesson, options } = setup;
     const { batch, seed } = options;
-    const classes = dataset.classes.length;
-    const visit = paradigms[options.paradigm].visit;
     const order = permutation(seed, standing.epoch, lesson.faces.length);
     const end = Math.min(totalSteps, (standing.epoch + 1) * stepsPerEpoch);
     for (let step = standing.step; step < end; step++) {
       const begun = performance.now();
       const first = (step - standing.epoch * stepsPerEpoch) * batch;
-      const faces = new Uint32Array(batch);
-      const targets = new Float32Array(batch * classes);
-      for (let i = 0; i < batch; i++) {
-        const row = order[first + i];
-        faces[i] = lesson.faces[row];
-        const target = lesson.targets.subarray(row * classes, (row + 1) * classes);
-        targets.set(visit ? visit(target, uniform(seed, VISIT_STREAM, standing.epoch, faces[i])) : target, i * classes);
-      }
-      const learningRate = this.schedule({ step, epoch: step / stepsPerEpoch, totalSteps, totalEpochs: totalSteps / stepsPerEpoch });
-      const next: Batch = { step, epoch: standing.epoch, learningRate, faces, targets };
+      const rows = order.slice(first, first + batch);
+      const progress = { epoch: step / stepsPerEpoch, epochs: totalSteps / stepsPerEpoch };
+      const learningRate = this.schedule({ step, epoch: progress.epoch, totalSteps, totalEpochs: progress.epochs });
+      const next: Batch = { step, epoch: standing.epoch, learningRate, progress, rows };
       this.pending.push({ batch: next, result: learner.step(next) });
       this.hostMs.push(performance.now() - begun);
       if (this.pending.length === STEPS_IN_FLIGHT) await this.take();
@@ -369,7 +439,7 @@ class Training {
       const launch = await this.learner.firstNonFinite(batch);
       const what = Number.isFinite(loss) ? `the gradient norm is ${gradientNorm}` : `the loss is ${loss}`;
       const { ids } = setup.dataset.train;
-      const where = `step ${step + 1}, epoch ${standing.epoch + 1}; first in ${launch ?? 'none of its launches when repeated'}; on the faces ${Array.from(batch.faces.subarray(0, 4), (face) => ids[face]).join(', ')}, …`;
+      const where = `step ${step + 1}, epoch ${standing.epoch + 1}; first in ${launch ?? 'none of its launches when repeated'}; on the faces ${Array.from(batch.rows.subarray(0, 4), (row) => ids[setup.lesson.faces[row]]).join(', ')}, …`;
       throw new NumericError(
         `${what} at ${where}`,
         `Lower --learning-rate or set --clip-norm, and go on from the last checkpoint with --resume${setup.options.precision === 'f16' ? '; or start anew with --precision f32, for numbers beyond 65504' : ''}.`,

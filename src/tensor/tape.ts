@@ -62,13 +62,12 @@ const STEP_WORDS = 8;
  */
 export class Tape {
   readonly gpu: Gpu;
-  /** Dropout draws, batch norm takes the batch's statistics. */
-  readonly training: boolean;
   readonly launches: Launch[] = [];
   /** The step's state (shaders/lib/step.wgsl), written by the host before each run. */
   readonly step: Tensor;
   readonly inputs: Tensor[] = [];
   readonly constants: { tensor: Tensor; data: Float32Array | Uint32Array }[] = [];
+  private inTraining: boolean;
   private readonly nodes: TapeNode[] = [];
   private readonly gradients = new Map<Tensor, Tensor>();
   private uses = new Map<Tensor, number>();
@@ -77,8 +76,24 @@ export class Tape {
 
   constructor(gpu: Gpu, { training = false }: { training?: boolean } = {}) {
     this.gpu = gpu;
-    this.training = training;
+    this.inTraining = training;
     this.step = this.input('step', [STEP_WORDS], 'u32');
+  }
+
+  /** Dropout draws, batch norm takes the batch's statistics. */
+  get training(): boolean {
+    return this.inTraining;
+  }
+
+  /** What `record` records is as in evaluation: nothing is dropped, batch norm takes the running statistics and leaves them as they are. */
+  evaluating<T>(record: () => T): T {
+    const before = this.inTraining;
+    this.inTraining = false;
+    try {
+      return record();
+    } finally {
+      this.inTraining = before;
+    }
   }
 
   /** A tensor that the host writes before a run. */

@@ -1,4 +1,10 @@
-import { brierScore, expectedCalibrationError, negativeLogLikelihood, reliabilityBins } from '#src/evaluation/calibration.js';
+import {
+  brierScore,
+  classwiseCalibrationError,
+  expectedCalibrationError,
+  negativeLogLikelihood,
+  reliabilityBins,
+} from '#src/evaluation/calibration.js';
 import { NO_LABEL } from '#src/faces/face-set.js';
 import { assert, suite } from '../support/suite.js';
 import { assertClose } from '../support/tensors.js';
@@ -38,6 +44,16 @@ suite('calibration', (test) => {
   test('expected calibration error weighs the gaps by the faces', () => {
     // ⅔ |0.5 − 0.9| + ⅓ |1 − 0.62|
     assertClose([expectedCalibrationError(reliabilityBins(probabilities, labels))], [(2 * 0.4 + 0.38) / 3], exact);
+  });
+
+  test('classwise calibration error weighs the gaps of every class', () => {
+    // 15 bins. Class 0: 0.9 twice in one bin, of which one is 0: |1 − 1.8|; 0.38 alone: |0 − 0.38|. Class 1: 0.1 twice: |1 − 0.2|; 0.62: |1 − 0.62|.
+    assertClose([classwiseCalibrationError(probabilities, labels, 2)], [(0.8 + 0.38 + 0.8 + 0.38) / 3 / 2], exact);
+    // With two bins, 0.38 and 0.1 fall together, as do 0.62 and 0.9. Class 0: 0.8 and 0.38; class 1: |1 − 0.2| and |1 − 0.62|.
+    assertClose([classwiseCalibrationError(probabilities, labels, 2, 2)], [(0.8 + 0.38 + 0.8 + 0.38) / 3 / 2], exact);
+    // With one bin a class has one gap: |1 − 2.18| and |2 − 0.82|.
+    assertClose([classwiseCalibrationError(probabilities, labels, 2, 1)], [(1.18 + 1.18) / 3 / 2], exact);
+    assert.is(classwiseCalibrationError([[1, 0]], [0], 2), 0);
   });
 
   test('Brier score', () => {

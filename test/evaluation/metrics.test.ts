@@ -38,6 +38,7 @@ suite('metrics', (test) => {
   test('voted faces give agreement with the annotators', () => {
     const evaluation = evaluateFaces(judged);
     assert.is(evaluation.votedCount, 3);
+    assert.is(evaluation.pluralityAccuracy, 2 / 3); // of the face with (½, ½) either class has most votes
     const flipped = 0.25 * log(1 / 3) + 0.75 * log(3); // KL of (¼, ¾) from (¾, ¼), and ½ log 3
     assertClose([evaluation.klToVotes], [(log(4 / 3) + flipped + 0) / 3]);
     // the mean of the votes is (7/12, 5/12)
@@ -52,6 +53,22 @@ suite('metrics', (test) => {
     assertClose([evaluation.entropy.predictions, evaluation.entropy.votes], [(2 * quarter + log(2)) / 3, (quarter + log(2)) / 3]);
     // ranks 1½, 1½, 3 against 1, 2, 3: Σ ab = 1½, Σ a² = 1½, Σ b² = 2 about the mean 2
     assertClose([evaluation.entropy.rankCorrelation ?? NaN], [1.5 / Math.sqrt(3)]);
+  });
+
+  test('calibration of all classes, and how well confidence tells errors', () => {
+    const evaluation = evaluateFaces(judged);
+    // class 0: ¾ twice, of which one is 0; class 1: ¼ twice, of which one is 1
+    assertClose([evaluation.classwiseEce], [(Math.abs(1 - 1.5) / 2 + Math.abs(1 - 0.5) / 2) / 2]);
+    // one error in two faces of equal confidence: risk ½ at both coverages, against 0 and ½
+    assertClose([evaluation.aurc, evaluation.excessAurc], [1 / 2, 1 / 4]);
+  });
+
+  test('candidates, where given, are compared on the voted faces', () => {
+    assert.not('coveringRate' in evaluateFaces(judged));
+    const evaluation = evaluateFaces({ ...judged, candidates: [1, 0, 0, 1, 1, 1, 0, 0] });
+    // class 0 three times (the first of equals): alone, none of the candidates, one of two
+    assert.is(evaluation.coveringRate, 2 / 3);
+    assertClose([evaluation.approximatedAccuracy ?? NaN], [(1 + 0 + 0.5) / 3]);
   });
 
   test('a known truth is compared on every face', () => {
@@ -89,7 +106,10 @@ suite('metrics', (test) => {
     const table = evaluationTable(evaluateFaces({ ...judged, truth: judged.probabilities }));
     assert.match(table, /majority label \(2 of 4 faces\)\n +accuracy +50\.00 %\n/);
     assert.match(table, /votes \(3 faces\)\n +KL to votes +0\.279 +\(0\.261 for guessing their mean distribution\)/);
+    assert.match(table, /calibration error \(ECE\) +0\.250 +\(0\.250 over the probabilities of all classes\)/);
+    assert.match(table, /risk-coverage area +0\.500 +\(0\.250 more/);
     assert.match(table, /true distributions \(4 faces\)\n +KL to truth +0\.000\n/);
+    assert.match(evaluationTable(evaluateFaces({ ...judged, candidates: Array(8).fill(1) })), /in the candidate set +100\.00 %/);
     assert.match(table, /\n +happiness +1 +100\.0 % +50\.0 % +0\.667\n +sadness +1 +0\.0 % +– +0\.000\n$/);
   });
 });

@@ -1,5 +1,6 @@
 import { PNG } from 'pngjs';
 import { type Evaluation, evaluateFaces } from '#src/evaluation/metrics.js';
+import type { RunEvaluation } from '#src/evaluation/run-evaluation.js';
 import type { FaceSet } from '#src/faces/face-set.js';
 import type { LogRecord } from '#src/report/learning-curves.js';
 
@@ -54,6 +55,19 @@ export function exampleLog(epochs: number): LogRecord[] {
     ]).flat(),
     { type: 'test', evaluation: exampleEvaluation({ right: 60, confidence: 0.8 }) },
   ];
+}
+
+/** What was measured of a run, without anything that has to be asked for. */
+export function exampleRecord(evaluation: Evaluation): RunEvaluation {
+  return {
+    run: { path: 'runs/a', checkpoint: 'best', model: 'small', paradigm: 'ferplus-majority', seed: 0, data: 'generated' },
+    data: { name: 'generated test', source: 'generated', split: 'test' },
+    evaluation,
+    riskCoverage: [
+      { coverage: 0.5, risk: 0.1 },
+      { coverage: 1, risk: 0.2 },
+    ],
+  };
 }
 
 /** A PNG decoded, with the count of its pixels that have exactly the colour `#rrggbb`. */

@@ -37,6 +37,7 @@ const checkpoint: Checkpoint = {
     ['momentum.stem.weight', tensor([3, 3, 1, 8], 0.2)],
     ['counter', { shape: [2], data: Uint32Array.from([7, 4294967295]) }],
   ]),
+  kept: new Map([['confidence', tensor([5, 2], 0.5)]]),
   average: new Map([['stem.weight', tensor([3, 3, 1, 8], 0.3)]]),
   state,
 };
@@ -51,6 +52,7 @@ suite('checkpoint', (test) => {
     const { tensors, metadata } = await readSafetensors(path);
     assert.equal([...tensors.keys()].sort(), [
       'average/stem.weight',
+      'kept/confidence',
       'optimizer/counter',
       'optimizer/momentum.stem.weight',
       'stem.bias',
@@ -61,7 +63,7 @@ suite('checkpoint', (test) => {
 
   test('has no average when none was saved', async () => {
     const path = join(folder, 'plain');
-    await saveCheckpoint(path, { weights: checkpoint.weights, optimizer: new Map(), state });
+    await saveCheckpoint(path, { weights: checkpoint.weights, optimizer: new Map(), kept: new Map(), state });
     const loaded = await loadCheckpoint(path);
     assert.is(loaded.average, undefined);
     assert.is(loaded.optimizer.size, 0);

@@ -2,9 +2,8 @@ import type { Gpu } from '#src/gpu/gpu.js';
 import { convolution, convolutionNormRelu, dense, inside, residualBlock, type Scope } from '#src/nn/layers.js';
 import { Parameters } from '#src/nn/parameters.js';
 import { type OptimizerOptions, stepState } from '#src/optim/optimizer.js';
-import { ferPlusCrossEntropy } from '#src/paradigms/ferplus.js';
 import { recordUpdate } from '#src/run/learner.js';
-import { dropout, globalAveragePool, maxPool2d, relu } from '#src/tensor/ops/index.js';
+import { dropout, globalAveragePool, maxPool2d, relu, softmaxDivergence } from '#src/tensor/ops/index.js';
 import { Program } from '#src/tensor/program.js';
 import { Tape } from '#src/tensor/tape.js';
 import type { Tensor } from '#src/tensor/tensor.js';
@@ -56,9 +55,9 @@ async function engineTrace(gpu: Gpu, optimizer: OptimizerOptions, rate: number, 
   const parameters = Parameters.create();
   const faces = tape.input('faces', FACES);
   const targets = tape.input('targets', [FACES[0]!, CLASSES]);
-  const loss = ferPlusCrossEntropy.loss(tape, network({ tape, parameters, path: '' }, faces), targets);
+  const loss = softmaxDivergence(tape, network({ tape, parameters, path: '' }, faces), targets, { kind: 'cross-entropy' }).loss;
   tape.backward(loss);
-  const { norm, state, average } = recordUpdate(tape, parameters, optimizer, ema > 0);
+  const { norm, state, average } = recordUpdate(tape, parameters, optimizer, ema > 0 ? 'new' : undefined);
   const program = await Program.compile(gpu, tape, { keep: [loss, norm] });
 
   const initial = initialValues(parameters);

@@ -2,8 +2,9 @@ import { generateDataset } from '#src/faces/generated.js';
 import type { Gpu } from '#src/gpu/gpu.js';
 import { OPTIMIZER_DEFAULTS } from '#src/optim/optimizer.js';
 import { paradigms } from '#src/paradigms/index.js';
+import type { Precision } from '#src/paradigms/student.js';
 import { permutation } from '#src/random.js';
-import { Learner, type Precision, type StepResult } from '#src/run/learner.js';
+import { Learner, type StepResult } from '#src/run/learner.js';
 import { AUGMENTATIONS } from '#src/tensor/ops/augment.js';
 import { assert, gpuSuite } from '../support/suite.js';
 
@@ -16,10 +17,10 @@ const SEED = 3;
 async function learn(gpu: Gpu, precision: Precision): Promise<{ results: StepResult[]; weights: Float32Array; bytes: number }> {
   const { train, classes } = await generateDataset({ seed: 0, validationShare: 0.1, size: SIZE, channels: 1, count: 300 });
   const paradigm = paradigms['ferplus-crossentropy'];
-  const lesson = paradigm.lesson(train);
+  const lesson = paradigm.lesson(train, { constants: {}, seed: SEED, teacher: undefined });
   const extent = { height: SIZE, width: SIZE, channels: 1 as const };
   const learner = await Learner.create(gpu, train.pixels, {
-    ...{ model: 'small', modelOptions: { classes: classes.length, width: 0.5, dropout: 0.2 }, paradigm },
+    ...{ model: 'small', modelOptions: { classes: classes.length, width: 0.5, dropout: 0.2 }, paradigm, constants: {}, lesson },
     ...{ optimizer: OPTIMIZER_DEFAULTS.sgd, precision, ema: 0, batch: BATCH, seed: SEED },
     ...{ source: extent, input: extent, augment: AUGMENTATIONS.light },
   });
@@ -29,12 +30,8 @@ async function learn(gpu: Gpu, precision: Precision): Promise<{ results: StepRes
     const epoch = Math.floor(step / stepsPerEpoch);
     const first = (step % stepsPerEpoch) * BATCH;
     const rows = permutation(SEED, epoch, lesson.faces.length).slice(first, first + BATCH);
-    const targets = new Float32Array(BATCH * classes.length);
-    rows.forEach((row, i) => {
-      targets.set(lesson.targets.subarray(row * classes.length, (row + 1) * classes.length), i * classes.length);
-    });
-    const faces = rows.map((row) => lesson.faces[row]!);
-    results.push(await gpu.wait(learner.step({ step, epoch, learningRate: 0.05, faces, targets })));
+    const progress = { epoch: step / stepsPerEpoch, epochs: STEPS / stepsPerEpoch };
+    results.push(await gpu.wait(learner.step({ step, epoch, learningRate: 0.05, progress, rows })));
   }
   const { weights: read } = await learner.read();
   const weights = Float32Array.from([...read.values()].flatMap(({ data }) => [...data]));

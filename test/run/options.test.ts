@@ -48,7 +48,11 @@ suite('options of train', (test) => {
     const defaults: TrainOptions = {
       data: 'generated',
       faces: 6000,
-      paradigm: 'ferplus-crossentropy',
+      paradigm: 'moue',
+      set: undefined,
+      teacher: undefined,
+      limit: 0,
+      wrongLabels: 0,
       validationShare: 0.1,
       size: 48,
       channels: 1,
@@ -83,11 +87,12 @@ suite('options of train', (test) => {
 
   test('every option of the command line arrives', () => {
     const args =
-      '--data d --faces 500 --paradigm ferplus-majority --validation-share 0.2 --size 64 --channels 3 --augment none --model vgg13 --width 0.5 --dropout 0.25 --epochs 3 --steps 9 --batch 32 --optimizer adamw --learning-rate 1e-3 --schedule step --warmup-epochs 0.5 --weight-decay 0 --momentum 0.8 --no-nesterov --precision f16 --clip-norm 5 --ema 0.999 --out o --seed 4294967295 --checkpoint-every 7 --recompute --adapter software --unsafe';
+      '--data d --faces 500 --paradigm label-smoothing --set smoothing=0.2 --teacher a,b --limit 1000 --wrong-labels 0.3 --validation-share 0.2 --size 64 --channels 3 --augment none --model vgg13 --width 0.5 --dropout 0.25 --epochs 3 --steps 9 --batch 32 --optimizer adamw --learning-rate 1e-3 --schedule step --warmup-epochs 0.5 --weight-decay 0 --momentum 0.8 --no-nesterov --precision f16 --clip-norm 5 --ema 0.999 --out o --seed 4294967295 --checkpoint-every 7 --recompute --adapter software --unsafe';
     const { resume, config, ...options } = parseTrainOptions(args.split(' '));
     assert.equal([resume, config], [undefined, undefined]);
     assert.equal(Object.values(options), [
-      ...['d', 500, 'ferplus-majority', 0.2, 64, 3, 'none', 'vgg13', 0.5, 0.25, 3, 9, 32, 'adamw', 0.001, 'step', 0.5, 0, 0.8],
+      ...['d', 500, 'label-smoothing', 'smoothing=0.2', 'a,b', 1000, 0.3],
+      ...[0.2, 64, 3, 'none', 'vgg13', 0.5, 0.25, 3, 9, 32, 'adamw', 0.001, 'step', 0.5, 0, 0.8],
       ...[false, 'f16', 5, 0.999, 'o', 4294967295, 7, true, 'software', true],
     ]);
     assert.is(parseTrainOptions(['--epochs=4', '--epochs', '5']).epochs, 5); // the last one counts
@@ -274,16 +279,27 @@ suite('options of evaluate and predict', (test) => {
       split: 'test',
       checkpoint: 'best',
       batch: 64,
+      temperature: 'none',
+      corruptions: undefined,
+      severities: '1..5',
+      out: undefined,
+      perFace: false,
       json: false,
       adapter: undefined,
     });
-    const args = 'runs/a --data d --split validation --json --batch 8 --adapter software --checkpoint last';
+    const args =
+      'runs/a --data d --split validation --json --batch 8 --adapter software --checkpoint last --temperature fit --corruptions fog,jpeg --severities 1,5 --out o --per-face';
     assert.equal(parseEvaluateOptions(args.split(' ')), {
       run: 'runs/a',
       data: 'd',
       split: 'validation',
       checkpoint: 'last',
       batch: 8,
+      temperature: 'fit',
+      corruptions: 'fog,jpeg',
+      severities: '1,5',
+      out: 'o',
+      perFace: true,
       json: true,
       adapter: 'software',
     });

@@ -1,13 +1,36 @@
-import { gelu, relu, silu } from '#src/tensor/ops/activation.js';
+import { exponential, gelu, relu, sigmoid, silu } from '#src/tensor/ops/activation.js';
 import { activations, derivatives } from '../reference/activation.js';
 import { assert, gpuSuite } from '../support/suite.js';
 import { assertClose, checkGradients, randomArray, runOp } from '../support/tensors.js';
 import { disguise } from './disguise.js';
 
-const operators = { relu, gelu, silu };
+const operators = { relu, gelu, silu, sigmoid, exponential };
+/** At 100, −100, 10⁴ and −10⁴: values and slopes. */
+const FAR: Record<keyof typeof operators, [values: number[], slopes: number[]]> = {
+  relu: [
+    [100, 0, 1e4, 0],
+    [1, 0, 1, 0],
+  ],
+  gelu: [
+    [100, 0, 1e4, 0],
+    [1, 0, 1, 0],
+  ],
+  silu: [
+    [100, 0, 1e4, 0],
+    [1, 0, 1, 0],
+  ],
+  sigmoid: [
+    [1, 0, 1, 0],
+    [0, 0, 0, 0],
+  ],
+  exponential: [
+    [Number.POSITIVE_INFINITY, 0, Number.POSITIVE_INFINITY, 0],
+    [Number.POSITIVE_INFINITY, 0, Number.POSITIVE_INFINITY, 0],
+  ],
+};
 
 gpuSuite('activation', (test) => {
-  for (const kind of ['relu', 'gelu', 'silu'] as const) {
+  for (const kind of Object.keys(operators) as (keyof typeof operators)[]) {
     const operator = operators[kind];
     const run = (gpu: Parameters<typeof runOp>[0], data: Float32Array, outputGradient: Float32Array) =>
       runOp(gpu, { x: { shape: [data.length], data, differentiable: true } }, (tape, { x }) => operator(tape, x), { outputGradient });
@@ -41,8 +64,12 @@ gpuSuite('activation', (test) => {
     test(`${kind} of large numbers saturates`, async (gpu) => {
       const data = Float32Array.of(100, -100, 1e4, -1e4);
       const { outputs, gradients } = await run(gpu, data, Float32Array.of(2, 2, 2, 2));
-      assertClose(outputs.output, [100, 0, 1e4, 0]);
-      assertClose(gradients.x, [2, 0, 2, 0]);
+      const [values, slopes] = FAR[kind];
+      assertClose(outputs.output, values);
+      assertClose(
+        gradients.x,
+        slopes.map((slope) => 2 * slope),
+      );
     });
 
     test(`${kind}: NaN stays NaN, in both directions`, async (gpu) => {

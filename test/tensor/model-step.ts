@@ -18,7 +18,7 @@ export function recordStep(gpu: Gpu, model: ModelName, batch: number, width = 1)
   const logits = models[model]({ tape, parameters, path: '' }, faces, { classes: 8, width, dropout: 0.5 });
   const { loss } = softmaxDivergence(tape, logits, targets, { kind: 'cross-entropy' });
   tape.backward(loss);
-  const { norm, state } = recordUpdate(tape, parameters, OPTIMIZER_DEFAULTS.sgd, false);
+  const { norm, state } = recordUpdate(tape, parameters, OPTIMIZER_DEFAULTS.sgd);
   return { tape, parameters, faces, targets, state, keep: [loss, norm] };
 }
 

@@ -3,7 +3,7 @@ import type { Tensor } from '../tensor.js';
 import { launchPointwise } from './parts.js';
 
 /** Values of KIND in shaders/lib/activation.wgsl. */
-const KINDS = { relu: 0, gelu: 1, silu: 2 } as const;
+const KINDS = { relu: 0, gelu: 1, silu: 2, sigmoid: 3, exponential: 4 } as const;
 
 /** max(x, 0); NaN stays NaN. The gradient at 0 is 0. */
 export function relu(tape: Tape, input: Tensor): Tensor {
@@ -20,6 +20,16 @@ export function silu(tape: Tape, input: Tensor): Tensor {
   return activation(tape, input, 'silu');
 }
 
+/** 1 / (1 + exp(−x)). */
+export function sigmoid(tape: Tape, input: Tensor): Tensor {
+  return activation(tape, input, 'sigmoid');
+}
+
+/** exp(x). */
+export function exponential(tape: Tape, input: Tensor): Tensor {
+  return activation(tape, input, 'exponential');
+}
+
 function activation(tape: Tape, input: Tensor, kind: keyof typeof KINDS): Tensor {
   const constants = { KIND: KINDS[kind] };
   const output = tape.tensor(kind, input.shape, input.dtype);
@@ -30,8 +40,8 @@ function activation(tape: Tape, input: Tensor, kind: keyof typeof KINDS): Tensor
     output,
     gradient(outputGradient) {
       const inputGradient = tape.gradientTarget(input);
-      // ReLU's output tells its sign as well as its input, and spares keeping the input alive.
-      const saved = kind === 'relu' ? output : input;
+      // The slopes of these follow from the output as well, which spares keeping the input alive.
+      const saved = kind === 'gelu' || kind === 'silu' ? input : output;
       const tensors = { input: saved, output_gradient: outputGradient, input_gradient: inputGradient };
       launchPointwise(tape, 'activation_backward', tensors, { constants });
       return [inputGradient];

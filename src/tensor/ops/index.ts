@@ -1,4 +1,4 @@
-export { gelu, relu, silu } from './activation.js';
+export { exponential, gelu, relu, sigmoid, silu } from './activation.js';
 export { add, divide, multiply, scale, subtract } from './arithmetic.js';
 export { attention, attentionMap } from './attention.js';
 export { concat, pad, slice } from './band.js';
@@ -12,6 +12,6 @@ export { matmul } from './matmul.js';
 export { permute } from './permute.js';
 export { averagePool2d, globalAveragePool, maxPool2d } from './pool.js';
 export { max, mean, sum } from './reduce.js';
-export { reshape } from './reshape.js';
+export { detach, reshape } from './reshape.js';
 export { logSoftmax, softmax } from './softmax.js';
 export { softmaxDivergence } from './softmax-divergence.js';

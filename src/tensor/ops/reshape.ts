@@ -16,3 +16,8 @@ export function reshape(tape: Tape, input: Tensor, shape: readonly number[]): Te
     gradient: (outputGradient) => [tape.view(outputGradient, input.shape)],
   });
 }
+
+/** The same numbers, through which no gradient flows: what is computed from them counts as constant. A view. */
+export function detach(tape: Tape, input: Tensor): Tensor {
+  return tape.view(input, input.shape);
+}

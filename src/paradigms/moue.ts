@@ -1,0 +1,59 @@
+import { agreement } from '../labels/votes.js';
+import { dense } from '../nn/layers.js';
+import { add, exponential, mean, multiply, reshape, scale, softmaxDivergence } from '../tensor/ops/index.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { voteLesson } from './lessons.js';
+import { paradigm } from './paradigm.js';
+import { averagedLogits, softened } from './teachers.js';
+
+/**
+ * What this project is for: labels are never made discrete. The target is the distribution of the votes; faces weigh by how far their annotators agree and, on demand, by
+ * a variance that the model learns (Kendall & Gal 2017); and the running average of the model's own weights teaches it whole distributions (Tarvainen & Valpola 2017;
+ * Hinton, Vinyals & Dean 2015) of another view of the face. With agreement=1, variance=0 and teacher=0 this is `distribution`.
+ */
+export const moue = paradigm({
+  summary: 'our recipe: distributions of votes, weighted by uncertainty, with distillation from the averaged weights',
+  constants: {
+    teacher: { value: 0.5, min: 0, max: 1, about: "share of the averaged weights' distribution in the target; 0: no teacher" },
+    temperature: { value: 2, min: 0.1, max: 100, about: 'softens teacher and student' },
+    ramp: { value: 0.2, min: 0, max: 1, about: 'share of the run in which that of the teacher rises from 0' },
+    agreement: { value: 0.5, min: 0, max: 1, about: 'weight of a face whose annotators do not agree at all; 1: all weigh the same' },
+    variance: { value: 0, min: 0, max: 1, about: '1: faces weigh by a learned variance as well' },
+  },
+  lesson(faces, { constants }) {
+    const lesson = voteLesson(faces);
+    const classes = faces.classes.length;
+    const weights = Float32Array.from(lesson.faces, (_, row) => {
+      const shares = lesson.targets.subarray(row * classes, (row + 1) * classes);
+      return constants.agreement + (1 - constants.agreement) * agreement(shares);
+    });
+    // Of mean 1, so that the learning rate means what it does elsewhere.
+    const whole = weights.reduce((sum, weight) => sum + weight, 0) / weights.length;
+    return { ...lesson, tables: { weights: weights.map((weight) => weight / whole) } };
+  },
+  loss(step) {
+    const { tape, student, constants, batch } = step;
+    const { pooled } = student.features(step.faces());
+    const logits = student.classify(pooled);
+    const votes = step.targets();
+    let weight = step.table('weights');
+    let spread: Tensor | undefined;
+    if (constants.variance > 0) {
+      const logVariance = reshape(tape, dense(student.auxiliary('log_variance'), pooled, 1), [batch, 1]);
+      weight = multiply(tape, weight, exponential(tape, scale(tape, logVariance, -1)));
+      spread = scale(tape, reshape(tape, mean(tape, logVariance), [1]), 0.5);
+    }
+    // Cross-entropy: under a learned variance a loss must not fall to 0. Its gradient is that of the divergence.
+    let { loss } = softmaxDivergence(tape, logits, votes, { kind: 'cross-entropy', weight });
+    if (spread) loss = add(tape, loss, spread);
+    if (constants.teacher === 0) return loss;
+
+    const { teacher, temperature, ramp } = constants;
+    const risen = (epoch: number, epochs: number) => (ramp === 0 ? 1 : Math.min(1, epoch / (ramp * epochs)));
+    const ofTeacher = step.schedule('teacher_share', ({ epoch, epochs }) => teacher * risen(epoch, epochs));
+    const ofVotes = step.schedule('vote_share', ({ epoch, epochs }) => 1 - teacher * risen(epoch, epochs));
+    const taught = softened(tape, averagedLogits(step, 1), temperature);
+    const { loss: distilled } = softmaxDivergence(tape, logits, taught, { kind: 'kl', temperature });
+    return add(tape, multiply(tape, loss, ofVotes), multiply(tape, distilled, ofTeacher));
+  },
+});

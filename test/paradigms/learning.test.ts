@@ -1,0 +1,115 @@
+import type { FaceSet } from '#src/faces/face-set.js';
+import type { Gpu } from '#src/gpu/gpu.js';
+import { OPTIMIZER_DEFAULTS } from '#src/optim/optimizer.js';
+import { constantsOf, type ParadigmName, paradigms } from '#src/paradigms/index.js';
+import { permutation } from '#src/random.js';
+import { Learner, type StepResult } from '#src/run/learner.js';
+import { Predictor } from '#src/run/predictor.js';
+import { DIRECTIONS, drawStripes, SIDE } from '../run/stripes.js';
+import { assert, gpuSuite } from '../support/suite.js';
+
+const BATCH = 32;
+const EPOCHS = 8;
+const EXTENT = { height: SIDE, width: SIDE, channels: 1 as const };
+const MODEL = { classes: DIRECTIONS, width: 0.25, dropout: 0 };
+
+/** Accuracies to reach, of which guessing has 0.25: most learn quickly, some only begin to in so few steps. */
+const LEAST = 0.65;
+const LEAST_OF_SLOW: Partial<Record<ParadigmName, number>> = { 'ada-df': 0.35, lws: 0.35, pico: 0.45 };
+
+/** Constants that make the later part of a method begin within the few epochs of this test. */
+const SETTINGS: Partial<Record<ParadigmName, string>> = {
+  scn: 'relabelEpoch=2',
+  'ada-df': 'beta=2',
+  eac: 'consistency=0.1', // mirroring changes the direction of a stripe, as it does not change an expression
+};
+
+/** Stripes with ten votes each: eight for their direction, two for any other. */
+function facesOf(count: number, seed: number): FaceSet {
+  const { pixels, labels } = drawStripes(count, seed);
+  const classes = Array.from({ length: DIRECTIONS }, (_, i) => `direction ${i}`);
+  const votes = new Float32Array(count * DIRECTIONS);
+  labels.forEach((label, i) => {
+    const [other] = permutation(seed, i, DIRECTIONS).filter((direction) => direction !== label);
+    votes[i * DIRECTIONS + label] = 8;
+    votes[i * DIRECTIONS + other] = 2;
+  });
+  const ids = Array.from(labels, (_, i) => `${i}`);
+  return { name: 'stripes', classes, count, ...EXTENT, pixels, voteNames: classes, votes, ids, labels };
+}
+
+gpuSuite('paradigms', (test) => {
+  const faces = facesOf(512, 1);
+  const unseen = facesOf(256, 2);
+
+  const create = (gpu: Gpu, name: ParadigmName) => {
+    const paradigm = paradigms[name];
+    const constants = constantsOf(name, SETTINGS[name] ?? '');
+    const teacher = Float32Array.from(faces.votes, (share) => share / 10);
+    return Learner.create(gpu, faces.pixels, {
+      model: 'small',
+      modelOptions: MODEL,
+      paradigm,
+      constants,
+      lesson: paradigm.lesson(faces, { constants, seed: 1, teacher }),
+      optimizer: OPTIMIZER_DEFAULTS.sgd,
+      ema: 0,
+      batch: BATCH,
+      seed: 1,
+      source: EXTENT,
+      input: EXTENT,
+      augment: undefined,
+    });
+  };
+
+  const stepsPerEpoch = faces.count / BATCH;
+  const learn = async (gpu: Gpu, learner: Learner, from: number, to: number): Promise<StepResult[]> => {
+    const results: StepResult[] = [];
+    for (let step = from; step < to; step++) {
+      const epoch = Math.floor(step / stepsPerEpoch);
+      const rows = permutation(1, epoch, faces.count)
+        .slice((step % stepsPerEpoch) * BATCH)
+        .slice(0, BATCH);
+      const progress = { epoch: step / stepsPerEpoch, epochs: EPOCHS };
+      results.push(await gpu.wait(learner.step({ step, epoch, learningRate: 0.05 * (1 - progress.epoch / EPOCHS), progress, rows })));
+    }
+    return results;
+  };
+
+  /** Share of unseen pictures whose direction is told. */
+  const accuracyOf = async (gpu: Gpu, learner: Learner, name: ParadigmName): Promise<number> => {
+    const options = {
+      model: 'small',
+      modelOptions: MODEL,
+      paradigm: paradigms[name],
+      batch: BATCH,
+      source: EXTENT,
+      input: EXTENT,
+    } as const;
+    const predictor = await Predictor.create(gpu, learner.average ?? learner.parameters, options);
+    const probabilities = await predictor.predict(unseen);
+    predictor.destroy();
+    const told = Array.from(unseen.labels!).filter((label, i) => {
+      const row = probabilities.subarray(i * DIRECTIONS, (i + 1) * DIRECTIONS);
+      return row.indexOf(Math.max(...row)) === label;
+    });
+    return told.length / unseen.count;
+  };
+
+  for (const name of Object.keys(paradigms) as ParadigmName[]) {
+    test(`${name} learns directions from votes, and goes on after a break bit by bit`, async (gpu) => {
+      const learner = await create(gpu, name);
+      await learn(gpu, learner, 0, 2 * stepsPerEpoch + 3);
+      const saved = await learner.read();
+      const rest = await learn(gpu, learner, 2 * stepsPerEpoch + 3, EPOCHS * stepsPerEpoch);
+      for (const { loss, gradientNorm } of rest) assert.ok(Number.isFinite(loss) && Number.isFinite(gradientNorm));
+      const accuracy = await accuracyOf(gpu, learner, name);
+      learner.destroy();
+      const resumed = await create(gpu, name);
+      resumed.write(saved);
+      assert.equal(await learn(gpu, resumed, 2 * stepsPerEpoch + 3, 3 * stepsPerEpoch), rest.slice(0, stepsPerEpoch - 3));
+      resumed.destroy();
+      assert.ok(accuracy > (LEAST_OF_SLOW[name] ?? LEAST), `accuracy ${accuracy}`);
+    });
+  }
+});
