@@ -13,11 +13,9 @@ struct Params {
   classes: u32,
 }
 
-const KIND: u32 = 0u;
-const PROBABILITY: u32 = 0u;
+const KIND: u32 = 0u; // PROBABILITY; 3 is LARGEST
 const EACH_SIDE: u32 = 1u;
 const ACTIVATION: u32 = 2u;
-const LARGEST: u32 = 3u;
 const MOVING: u32 = 4u;
 
 @group(0) @binding(0) var<uniform> params: Params;

@@ -13,10 +13,9 @@ struct Params {
   leverage: f32,
 }
 
-const KIND: u32 = 0u;
+const KIND: u32 = 2u; // COMPLEMENT
 const CANDIDATES: u32 = 0u;
 const LEVERAGED: u32 = 1u;
-const COMPLEMENT: u32 = 2u;
 
 // 1 - p is at least this, about the distance of 1 from the next float32.
 const SMALLEST: f32 = 1e-7;

@@ -12,10 +12,15 @@ export interface FinishedRun {
   bestEpoch: number;
   /** Of training and validation. */
   seconds: number;
+  /** What the authors of the preset report, as a share, and where. */
+  published?: { accuracy: number; source: string } | undefined;
 }
 
 /** The text that a person reads at the end of a run. */
-export function summary({ folder, test, testWithoutCopies, bestEpoch, seconds }: FinishedRun, pictures: readonly Picture[] = []): string {
+export function summary(
+  { folder, test, testWithoutCopies, bestEpoch, seconds, published }: FinishedRun,
+  pictures: readonly Picture[] = [],
+): string {
   const lines = [
     `Tested on ${count(test.faces)} faces, with the weights of epoch ${bestEpoch}, the best on validation:`,
     ...table([
@@ -29,6 +34,7 @@ export function summary({ folder, test, testWithoutCopies, bestEpoch, seconds }:
             ],
           ]
         : []),
+      ...(published ? [['', percent(published.accuracy, 1), `published: ${published.source}`]] : []),
       ['per expression', percent(test.meanClassAccuracy, 1), `on average, rare ones counting as much as common ones; ${hardest(test)}`],
       [
         'agreement',

@@ -14,9 +14,11 @@ import {
   nearestName,
   type OptionsOf,
   type OptionTable,
+  type OptionValue,
   parseArguments,
   readConfigFile,
 } from './option-table.js';
+import { PRESETS, type PresetName } from './presets.js';
 import { RunFolder } from './run-folder.js';
 
 const PARADIGMS = Object.keys(paradigms) as ParadigmName[];
@@ -30,6 +32,15 @@ const MAX_SEED = 2 ** 32 - 1;
 /** All options of train. Names and meanings are kept, for they stand in config files and scripts. */
 const TRAIN_TABLE = {
   ...grouped('What to learn:', {
+    preset: {
+      type: 'string',
+      description: 'A published set-up, for data of its kind; other options change it',
+      notes: (Object.keys(PRESETS) as PresetName[]).map(
+        (name) => `${name}: ${(100 * PRESETS[name].accuracy).toFixed(2)} %, ${PRESETS[name].source}`,
+      ),
+      choices: Object.keys(PRESETS) as PresetName[],
+      defaultText: 'none',
+    },
     data: { type: 'string', description: DATA, default: GENERATED },
     faces: {
       type: 'number',
@@ -258,7 +269,7 @@ const EVALUATE_TABLE = grouped('Options:', {
 });
 
 /** Of train, what is not the same for all runs of a comparison. */
-const OF_ONE_RUN = ['paradigm', 'set', 'seed', 'out', 'resume', 'config', 'checkpoint-every'] as const;
+const OF_ONE_RUN = ['preset', 'paradigm', 'set', 'seed', 'out', 'resume', 'config', 'checkpoint-every'] as const;
 const { ema, ...COMMON } = without(TRAIN_TABLE, OF_ONE_RUN);
 
 const COMPARE_TABLE = {
@@ -345,7 +356,7 @@ const COMPARE: CommandLine = {
 const NOT_IN_CONFIG = ['config', 'resume', 'out'];
 
 /**
- * Options of train: the command line before the --config file, that before the config of the run to --resume, that before the defaults.
+ * Options of train: the command line before the --config file, that before the --preset, that before the config of the run to --resume, that before the defaults.
  * @throws UsageError for anything unknown, of a wrong type, out of range, or other than the resumed run's.
  */
 export function parseTrainOptions(args: readonly string[]): TrainOptions {
@@ -354,9 +365,14 @@ export function parseTrainOptions(args: readonly string[]): TrainOptions {
     throw new UsageError('train takes options only', `Write it as an option, as --data ${positionals[0]}, or leave it out.`, {
       field: positionals[0],
     });
-  const asked = { ...(given.config ? readTrainConfig(String(given.config)) : {}), ...given };
+  const written = { ...(given.config ? readTrainConfig(String(given.config)) : {}), ...given };
+  const asked = { ...presetOf(written.preset), ...written };
   const begun = asked.resume ? readRunConfig(String(asked.resume), asked) : {};
   return completeOptions(TRAIN_TABLE, { ...begun, ...asked });
+}
+
+function presetOf(name: OptionValue | undefined): GivenOptions {
+  return typeof name === 'string' && Object.hasOwn(PRESETS, name) ? PRESETS[name as PresetName].options : {};
 }
 
 /** The content of a run's config.json: a file for --config that repeats the run. */

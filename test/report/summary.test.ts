@@ -21,6 +21,7 @@ suite('summary', (test) => {
   });
 
   test('the truth is told where it is known', () => {
+    assert.match(summary({ ...run, published: { accuracy: 0.8499, source: 'A paper' } }), /85\.0 % +published: A paper/);
     assert.match(summary({ ...run, test: { ...run.test, klToTruth: 0.125 } }), /0\.125 +from the true distributions/);
   });
 

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RunError, UsageError } from '#src/errors.js';
+import { constantsOf } from '#src/paradigms/index.js';
 import { Announcement } from '#src/run/command.js';
 import { formatHelp } from '#src/run/help.js';
 import { nearestName, type OptionTable } from '#src/run/option-table.js';
@@ -12,6 +13,7 @@ import {
   trainConfig,
   trainOptionsOf,
 } from '#src/run/options.js';
+import { PRESETS } from '#src/run/presets.js';
 import { RunFolder } from '#src/run/run-folder.js';
 import { assert, rejects, suite } from '../support/suite.js';
 import { scratchFolder } from './scratch.js';
@@ -46,6 +48,7 @@ function announced(body: () => unknown): string {
 suite('options of train', (test) => {
   test('defaults', () => {
     const defaults: TrainOptions = {
+      preset: undefined,
       data: 'generated',
       faces: 6000,
       paradigm: 'moue',
@@ -88,14 +91,25 @@ suite('options of train', (test) => {
   test('every option of the command line arrives', () => {
     const args =
       '--data d --faces 500 --paradigm label-smoothing --set smoothing=0.2 --teacher a,b --limit 1000 --wrong-labels 0.3 --validation-share 0.2 --size 64 --channels 3 --augment none --model vgg13 --width 0.5 --dropout 0.25 --epochs 3 --steps 9 --batch 32 --optimizer adamw --learning-rate 1e-3 --schedule step --warmup-epochs 0.5 --weight-decay 0 --momentum 0.8 --no-nesterov --precision f16 --clip-norm 5 --ema 0.999 --out o --seed 4294967295 --checkpoint-every 7 --recompute --adapter software --unsafe';
-    const { resume, config, ...options } = parseTrainOptions(args.split(' '));
-    assert.equal([resume, config], [undefined, undefined]);
+    const { preset, resume, config, ...options } = parseTrainOptions(args.split(' '));
+    assert.equal([preset, resume, config], [undefined, undefined, undefined]);
     assert.equal(Object.values(options), [
       ...['d', 500, 'label-smoothing', 'smoothing=0.2', 'a,b', 1000, 0.3],
       ...[0.2, 64, 3, 'none', 'vgg13', 0.5, 0.25, 3, 9, 32, 'adamw', 0.001, 'step', 0.5, 0, 0.8],
       ...[false, 'f16', 5, 0.999, 'o', 4294967295, 7, true, 'software', true],
     ]);
     assert.is(parseTrainOptions(['--epochs=4', '--epochs', '5']).epochs, 5); // the last one counts
+  });
+
+  test('a preset stands behind what is given, and before the defaults', () => {
+    const { model, size, epochs, weightDecay, paradigm, seed } = parseTrainOptions(
+      '--preset ferplus-vgg13-probability --epochs 3'.split(' '),
+    );
+    assert.equal([model, size, epochs, weightDecay, paradigm, seed], ['vgg13', 64, 3, 0, 'ferplus-probability', 0]);
+    for (const name of Object.keys(PRESETS)) {
+      const options = parseTrainOptions(['--preset', name]);
+      constantsOf(options.paradigm, options.set ?? '');
+    }
   });
 
   test('defaults follow the options they depend on', () => {
