@@ -6,8 +6,8 @@ import { openDataset } from './faces/dataset.js';
 import { openGpu } from './gpu/dawn.js';
 import { runCommand } from './run/command.js';
 import { judge } from './run/judge.js';
-import { parseEvaluateOptions } from './run/options.js';
-import { ProgressLine } from './run/progress.js';
+import { datasetOptions, parseEvaluateOptions } from './run/options.js';
+import { ProgressLine, showReading } from './run/progress.js';
 import { loadTrainedModel } from './run/trained-model.js';
 
 await runCommand(async (args) => {
@@ -15,15 +15,7 @@ await runCommand(async (args) => {
   const gpu = await openGpu({ adapter, tuned: true });
   const model = await loadTrainedModel(gpu, run, checkpoint, batch);
   const line = new ProgressLine();
-  const { seed, validationShare, size, channels, faces: count } = model.options;
-  const dataset = await openDataset(data ?? model.options.data, {
-    seed,
-    validationShare,
-    size,
-    channels,
-    count,
-    onProgress: (done, total, what) => line.update({ what, done, total }),
-  });
+  const dataset = await openDataset(data ?? model.options.data, datasetOptions(model.options, showReading(line)));
   if (dataset.classes.join() !== model.classes.join()) {
     throw new UsageError(
       `the model tells ${model.classes.join(', ')}; the data has ${dataset.classes.join(', ')}`,

@@ -5,7 +5,7 @@ import { Parameters } from '../nn/parameters.js';
 import { OPTIMIZER_STATE, type OptimizerOptions, recordEma, recordOptimizer, stepState } from '../optim/optimizer.js';
 import type { Paradigm } from '../paradigms/index.js';
 import { normal } from '../random.js';
-import { type Augmentation, type FaceExtent, faceStatistics, gatherFaces, residentFaces } from '../tensor/ops/augment.js';
+import { type Augmentation, type Bytes, type FaceExtent, faceStatistics, gatherFaces, residentFaces } from '../tensor/ops/augment.js';
 import { cast } from '../tensor/ops/cast.js';
 import { Program, Readback } from '../tensor/program.js';
 import { Tape } from '../tensor/tape.js';
@@ -34,6 +34,8 @@ export interface LearnerOptions {
   augment: Augmentation | undefined;
   /** Take less memory by repeating cheap launches in the backward pass. Default: no. */
   recompute?: boolean;
+  /** The faces do not stay on the device: each batch brings its own pixels. Default: they stay. */
+  streamed?: boolean;
 }
 
 /** What a step is done on. */
@@ -46,6 +48,8 @@ export interface Batch {
   faces: Uint32Array;
   /** [batch, classes] */
   targets: Float32Array;
+  /** Those of the faces, [batch, height, width, channels], filled up to whole words; for a streamed learner only. */
+  pixels?: Uint8Array | undefined;
 }
 
 /** What a step reports, some steps later. */
@@ -66,6 +70,7 @@ export class Learner {
   private readonly gpu: Gpu;
   private readonly options: LearnerOptions;
   private readonly faces: readonly Tensor[];
+  private readonly statistics: Tensor;
   private readonly indices: Tensor;
   private readonly targets: Tensor;
   private readonly tape: Tape;
@@ -81,6 +86,7 @@ export class Learner {
     this.average = parts.average;
     this.program = parts.program;
     this.faces = parts.faces;
+    this.statistics = parts.statistics;
     this.indices = parts.indices;
     this.targets = parts.targets;
     this.tape = parts.tape;
@@ -89,18 +95,18 @@ export class Learner {
   }
 
   /**
-   * Builds the step and first weights; `pixels` are the training faces, 8 bits each, kept on the device.
+   * Builds the step and first weights; `pixels` are the training faces, 8 bits each, kept on the device unless they are streamed.
    * @throws DeviceError where they or the step do not fit.
    */
-  static async create(gpu: Gpu, pixels: Uint8Array, options: LearnerOptions): Promise<Learner> {
-    const { source, seed } = options;
-    const count = pixels.length / (source.height * source.width * source.channels);
-    const faces = residentFaces(gpu, pixels, source);
-    const { loss, norm, statistics, ...recorded } = recordStep(gpu, faces, count, options);
-    const { tape, parameters, average } = recorded;
+  static async create(gpu: Gpu, pixels: Bytes, options: LearnerOptions): Promise<Learner> {
+    const { source, seed, batch, streamed = false } = options;
+    const count = streamed ? batch : pixels.length / (source.height * source.width * source.channels);
+    const faces = streamed ? [batchPixels(options)] : residentFaces(gpu, pixels, source);
+    const { loss, norm, ...recorded } = recordStep(gpu, faces, count, options);
+    const { tape, statistics, parameters, average } = recorded;
     const program = await Program.compile(gpu, tape, { keep: [loss, norm], recompute: options.recompute ?? false });
 
-    program.write(statistics, faceStatistics(pixels, count));
+    if (!streamed) program.write(statistics, faceStatistics(pixels, count));
     parameters.initialise(gpu, (stream, index) => normal(seed, stream, index));
     average?.initialise(gpu, (stream, index) => normal(seed, stream, index));
     const readback = new Readback(gpu, [loss, norm], STEPS_IN_FLIGHT);
@@ -109,8 +115,7 @@ export class Learner {
 
   /** The shaders of a step: they can be compiled before there are faces. */
   static shaders(gpu: Gpu, options: LearnerOptions): Shader[] {
-    const { height, width, channels } = options.source;
-    const faces = persistentTensor('faces', [Math.ceil((options.batch * height * width * channels) / 4)], 'u32'); // never allocated
+    const faces = batchPixels(options); // never allocated
     const { launches } = recordStep(gpu, [faces], options.batch, options).tape;
     return launches.flatMap(({ shader, again }) => (options.recompute && typeof again === 'object' ? [shader, again.shader] : [shader]));
   }
@@ -121,8 +126,8 @@ export class Learner {
     return this.program.run(this.readback)!.then(([loss, norm]) => ({ loss: loss[0], gradientNorm: norm[0] }));
   }
 
-  private writeBatch({ step, epoch, learningRate, faces, targets }: Batch): void {
-    const { optimizer, ema, seed } = this.options;
+  private writeBatch({ step, epoch, learningRate, faces, targets, pixels }: Batch): void {
+    const { optimizer, ema, seed, streamed, source, batch } = this.options;
     const { biasCorrection1, biasCorrection2, emaDecay } = stepState(optimizer, step, ema);
     const view = this.stepView;
     view.setUint32(0, seed, true);
@@ -134,6 +139,11 @@ export class Learner {
     this.program.write(this.tape.step, this.stepWords);
     this.program.write(this.indices, faces);
     this.program.write(this.targets, targets);
+    if (!streamed) return;
+    if (!pixels) throw new TypeError('a streamed learner takes batches with their pixels');
+    this.program.write(this.faces[0], new Uint32Array(pixels.buffer, pixels.byteOffset, this.faces[0].size));
+    const bytes = pixels.subarray(0, batch * source.height * source.width * source.channels);
+    this.program.write(this.statistics, faceStatistics(bytes, batch));
   }
 
   /**
@@ -211,6 +221,7 @@ export class Learner {
 
 interface Parts {
   faces: readonly Tensor[];
+  statistics: Tensor;
   indices: Tensor;
   targets: Tensor;
   tape: Tape;
@@ -218,15 +229,20 @@ interface Parts {
   readback: Readback;
 }
 
+/** Room for the pixels of one batch. */
+function batchPixels({ batch, source: { height, width, channels } }: LearnerOptions): Tensor {
+  return persistentTensor('pixels', [Math.ceil((batch * height * width * channels) / 4)], 'u32');
+}
+
 /** Records a whole step on `count` faces: what it is done on, what it moves, and what it tells. Allocates nothing on the device. */
 function recordStep(gpu: Gpu, faces: readonly Tensor[], count: number, options: LearnerOptions) {
-  const { batch, modelOptions, source, input, augment, precision = 'f32' } = options;
+  const { batch, modelOptions, source, input, augment, streamed = false, precision = 'f32' } = options;
   const tape = new Tape(gpu, { training: true });
   // Each face by its own mean and deviation: light and contrast of the photograph tell nothing of the expression.
   const statistics = tape.input('statistics', [count, 2]);
   const indices = tape.input('indices', [batch], 'u32');
   const targets = tape.input('targets', [batch, modelOptions.classes]);
-  const x = gatherFaces(tape, faces, indices, { source, output: input, normalise: { statistics }, ...(augment && { augment }) });
+  const x = gatherFaces(tape, faces, indices, { source, output: input, normalise: { statistics }, streamed, ...(augment && { augment }) });
   const parameters = Parameters.create();
   const logits = models[options.model]({ tape, parameters, path: '' }, cast(tape, x, precision), modelOptions);
   const loss = options.paradigm.loss(tape, cast(tape, logits, 'f32'), targets);

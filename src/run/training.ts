@@ -9,19 +9,22 @@ import { type Dataset, type FaceSet, selectFaces } from '../faces/face-set.js';
 import { openGpu } from '../gpu/dawn.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { warmUp } from '../gpu/warm-up.js';
+import { pluralities } from '../labels/votes.js';
 import type { ModelName } from '../nn/models.js';
 import { OPTIMIZER_DEFAULTS, type OptimizerOptions } from '../optim/optimizer.js';
 import { parseSchedule, type Schedule } from '../optim/schedule.js';
 import { type Lesson, paradigms } from '../paradigms/index.js';
-import { permutation, uniform } from '../random.js';
-import { AUGMENTATIONS, type FaceExtent } from '../tensor/ops/augment.js';
+import { uniform } from '../random.js';
+import { AUGMENTATIONS, type FaceExtent, mostResidentBytes } from '../tensor/ops/augment.js';
 import { type CheckpointState, checkTensors, loadCheckpoint, saveCheckpoint } from './checkpoint.js';
+import { FaceStream } from './face-stream.js';
 import { judge } from './judge.js';
 import { type Batch, Learner, type LearnerOptions, STEPS_IN_FLIGHT, type StepResult } from './learner.js';
-import { type TrainOptions, trainConfig } from './options.js';
+import { datasetOptions, type TrainOptions, trainConfig } from './options.js';
 import { Predictor } from './predictor.js';
-import { Pace, type ProgressLine } from './progress.js';
+import { Pace, type ProgressLine, showReading } from './progress.js';
 import { type JsonObject, RunFolder } from './run-folder.js';
+import { epochOrder } from './sampling.js';
 
 /** Random streams of a run besides those of the kernels. */
 const VISIT_STREAM = 1;
@@ -84,13 +87,8 @@ async function trainOn(
   checkpoint: Awaited<ReturnType<typeof loadCheckpoint>> | undefined,
 ): Promise<TrainingResult> {
   const dataset = await openDataset(options.data, {
-    seed: options.seed,
-    validationShare: options.validationShare,
-    size: options.size,
-    channels: options.channels,
-    count: options.faces,
+    ...datasetOptions(options, showReading(line)),
     keepIn: join(homedir(), '.cache', 'moue', 'faces'),
-    onProgress: (done, total, what) => line.update({ what, done, total }),
   });
   line.end();
   const folder =
@@ -113,12 +111,18 @@ async function trainOn(
     `${dataset.train.name}: learning from ${lesson.faces.length.toLocaleString('en-US')} of ${dataset.train.count.toLocaleString('en-US')} faces; ${model} on ${gpu.adapter.description || gpu.adapter.device}`,
   );
   await compiling.finish();
-  const learner = await Learner.create(gpu, dataset.train.pixels, learnerOptions(options, model, dataset.classes.length));
+  const learner = await Learner.create(gpu, dataset.train.pixels, {
+    ...learnerOptions(options, model, dataset.classes.length),
+    streamed: isStreamed(gpu, options, dataset.train),
+  });
   const { peakBytes, boundBytes } = learner.program.memory;
   const mebibytes = (bytes: number) => (bytes / 2 ** 20).toFixed(0);
   line.print(
     `${learner.parameters.count().toLocaleString('en-US')} weights; ${learner.program.launches.length} launches a step in ${mebibytes(peakBytes)} MiB (at least ${mebibytes(boundBytes)})`,
   );
+  if (isStreamed(gpu, options, dataset.train)) {
+    line.print(`training faces of ${mebibytes(dataset.train.pixels.length)} MiB are streamed batch by batch`);
+  }
   const standing: Standing = { step: 0, epoch: 0, lossSum: 0, best: { accuracy: -1, epoch: 0 }, seconds: 0 };
   if (checkpoint && resumed) {
     const found = await learner.read();
@@ -193,6 +197,11 @@ export function modelOptions(options: TrainOptions, classes: number): { classes:
   return { classes, width: options.width, dropout: options.dropout };
 }
 
+/** Whether the training faces are more than may, or can, stay on the device. */
+function isStreamed(gpu: Gpu, { facesMemory }: TrainOptions, faces: FaceSet): boolean {
+  return faces.pixels.length > Math.min(facesMemory * 2 ** 20, mostResidentBytes(gpu, extentOf(faces)));
+}
+
 export function extentOf({ height, width, channels }: FaceSet): FaceExtent {
   return { height, width, channels };
 }
@@ -225,6 +234,9 @@ class Training {
   private readonly totalSteps: number;
   private readonly pace = new Pace();
   private readonly hostMs: number[] = [];
+  /** The majority class of each face of the lesson. */
+  private readonly pluralities: Int32Array;
+  private readonly stream: FaceStream | undefined;
   private startedMs = performance.now();
   private firstStepSeconds: number | undefined;
 
@@ -233,7 +245,11 @@ class Training {
     private readonly learner: Learner,
     private readonly standing: Standing,
   ) {
-    const { options, lesson } = setup;
+    const { gpu, options, lesson, dataset } = setup;
+    const { votes, voteNames, classes } = dataset.train;
+    const most = pluralities(votes, voteNames.length, classes.length);
+    this.pluralities = Int32Array.from(lesson.faces, (face) => most[face]);
+    this.stream = isStreamed(gpu, options, dataset.train) ? new FaceStream(dataset.train, options.batch) : undefined;
     this.schedule = scheduleOf(options);
     this.stepsPerEpoch = Math.floor(lesson.faces.length / options.batch);
     if (this.stepsPerEpoch === 0) {
@@ -329,21 +345,22 @@ class Training {
     const { batch, seed } = options;
     const classes = dataset.classes.length;
     const visit = paradigms[options.paradigm].visit;
-    const order = permutation(seed, standing.epoch, lesson.faces.length);
+    const order = epochOrder(options.sampling, this.pluralities, stepsPerEpoch * batch, seed, standing.epoch);
+    const rowsOf = (step: number) => order.subarray((step - standing.epoch * stepsPerEpoch) * batch).subarray(0, batch);
+    const facesOf = (step: number) => rowsOf(step).map((row) => lesson.faces[row]);
     const end = Math.min(totalSteps, (standing.epoch + 1) * stepsPerEpoch);
     for (let step = standing.step; step < end; step++) {
       const begun = performance.now();
-      const first = (step - standing.epoch * stepsPerEpoch) * batch;
-      const faces = new Uint32Array(batch);
+      const rows = rowsOf(step);
+      const faces = facesOf(step);
       const targets = new Float32Array(batch * classes);
       for (let i = 0; i < batch; i++) {
-        const row = order[first + i];
-        faces[i] = lesson.faces[row];
-        const target = lesson.targets.subarray(row * classes, (row + 1) * classes);
+        const target = lesson.targets.subarray(rows[i] * classes, (rows[i] + 1) * classes);
         targets.set(visit ? visit(target, uniform(seed, VISIT_STREAM, standing.epoch, faces[i])) : target, i * classes);
       }
       const learningRate = this.schedule({ step, epoch: step / stepsPerEpoch, totalSteps, totalEpochs: totalSteps / stepsPerEpoch });
-      const next: Batch = { step, epoch: standing.epoch, learningRate, faces, targets };
+      const pixels = await this.stream?.take(faces, step + 1 < end ? facesOf(step + 1) : undefined);
+      const next: Batch = { step, epoch: standing.epoch, learningRate, faces, targets, pixels };
       this.pending.push({ batch: next, result: learner.step(next) });
       this.hostMs.push(performance.now() - begun);
       if (this.pending.length === STEPS_IN_FLIGHT) await this.take();

@@ -49,10 +49,12 @@ suite('options of train', (test) => {
       data: 'generated',
       faces: 6000,
       paradigm: 'ferplus-crossentropy',
+      leaveOut: undefined,
       validationShare: 0.1,
       size: 48,
       channels: 1,
       augment: 'ferplus',
+      sampling: 'natural',
       model: 'auto',
       width: 1,
       dropout: 0,
@@ -75,6 +77,7 @@ suite('options of train', (test) => {
       checkpointEvery: 0,
       config: undefined,
       recompute: false,
+      facesMemory: 2048,
       adapter: undefined,
       unsafe: false,
     };
@@ -83,12 +86,34 @@ suite('options of train', (test) => {
 
   test('every option of the command line arrives', () => {
     const args =
-      '--data d --faces 500 --paradigm ferplus-majority --validation-share 0.2 --size 64 --channels 3 --augment none --model vgg13 --width 0.5 --dropout 0.25 --epochs 3 --steps 9 --batch 32 --optimizer adamw --learning-rate 1e-3 --schedule step --warmup-epochs 0.5 --weight-decay 0 --momentum 0.8 --no-nesterov --precision f16 --clip-norm 5 --ema 0.999 --out o --seed 4294967295 --checkpoint-every 7 --recompute --adapter software --unsafe';
+      '--data d --faces 500 --paradigm ferplus-majority --leave-out contempt,fear --validation-share 0.2 --size 64 --channels 3 --augment none --sampling balanced --model vgg13 --width 0.5 --dropout 0.25 --epochs 3 --steps 9 --batch 32 --optimizer adamw --learning-rate 1e-3 --schedule step --warmup-epochs 0.5 --weight-decay 0 --momentum 0.8 --no-nesterov --precision f16 --clip-norm 5 --ema 0.999 --out o --seed 4294967295 --checkpoint-every 7 --recompute --faces-memory 100 --adapter software --unsafe';
     const { resume, config, ...options } = parseTrainOptions(args.split(' '));
     assert.equal([resume, config], [undefined, undefined]);
     assert.equal(Object.values(options), [
-      ...['d', 500, 'ferplus-majority', 0.2, 64, 3, 'none', 'vgg13', 0.5, 0.25, 3, 9, 32, 'adamw', 0.001, 'step', 0.5, 0, 0.8],
-      ...[false, 'f16', 5, 0.999, 'o', 4294967295, 7, true, 'software', true],
+      ...[
+        'd',
+        500,
+        'ferplus-majority',
+        'contempt,fear',
+        0.2,
+        64,
+        3,
+        'none',
+        'balanced',
+        'vgg13',
+        0.5,
+        0.25,
+        3,
+        9,
+        32,
+        'adamw',
+        0.001,
+        'step',
+        0.5,
+        0,
+        0.8,
+      ],
+      ...[false, 'f16', 5, 0.999, 'o', 4294967295, 7, true, 100, 'software', true],
     ]);
     assert.is(parseTrainOptions(['--epochs=4', '--epochs', '5']).epochs, 5); // the last one counts
   });
