@@ -10,6 +10,7 @@
 // faces0…3: bytes [face, y, x, channel] in little-endian words, split after every faces_per_part faces; parts beyond PARTS are not read.
 // indices: [batch] numbers of faces; one out of range makes a batch entry of NaN. statistics: (mean, deviation) of the pixels in 0…1, for
 // all faces (statistics_stride 0) or each (1). output: [batch, output_height, output_width, OUTPUT_CHANNELS].
+// STREAMED: faces0 holds only the batch, entry by entry, and so do the statistics; the indices still decide how each face is seen.
 // One channel to three repeats it, three to one takes the luma of ITU-R BT.601.
 // A workgroup covers PIXELS_PER_GROUP pixels of one face: the more a thread has of them, the less it counts that each thread draws the view.
 
@@ -20,6 +21,7 @@ const AUGMENT: bool = true;
 const SOURCE_CHANNELS: u32 = 1u;
 const OUTPUT_CHANNELS: u32 = 1u;
 const PARTS: u32 = 1u;
+const STREAMED: bool = false;
 
 const PIXELS_PER_GROUP: u32 = 1024u;
 const LUMA: vec3f = vec3f(0.299, 0.587, 0.114);
@@ -146,15 +148,16 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
     return;
   }
   let face = indices[entry];
-  let known = face < params.face_count;
+  let slot = select(face, entry, STREAMED); // where its pixels are
+  let known = slot < params.face_count;
   let view = draw_view(face);
   let source_width = params.source_width;
   let source = vec2f(f32(source_width), f32(params.source_height));
   let output_centre = 0.5 * vec2f(f32(width), f32(params.output_height));
   let source_centre = 0.5 * source + view.shift;
-  let part = select(0u, face / params.faces_per_part, PARTS > 1u);
-  let base = (face - part * params.faces_per_part) * params.source_height * source_width * SOURCE_CHANNELS;
-  let normal = statistics[select(0u, face * params.statistics_stride, known)];
+  let part = select(0u, slot / params.faces_per_part, PARTS > 1u);
+  let base = (slot - part * params.faces_per_part) * params.source_height * source_width * SOURCE_CHANNELS;
+  let normal = statistics[select(0u, slot * params.statistics_stride, known)];
   let gain = view.contrast / (255.0 * normal.y);
   let bias = (view.brightness - view.contrast * normal.x) / normal.y;
 

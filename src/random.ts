@@ -46,11 +46,11 @@ export function normal(seed: number, stream: number, index: number, subindex = 0
   return Math.sqrt(-2 * Math.log((radius + 0.5) / 2 ** 32)) * Math.cos((angle / 2 ** 32) * 2 * Math.PI);
 }
 
-/** The numbers 0 … count − 1 in an order that is drawn anew for each epoch (Fisher & Yates). */
-export function permutation(seed: number, epoch: number, count: number): Uint32Array {
+/** The numbers 0 … count − 1 in an order that is drawn anew for each epoch, and for each of several uses of a seed (Fisher & Yates). */
+export function permutation(seed: number, epoch: number, count: number, use = 0): Uint32Array {
   const order = Uint32Array.from({ length: count }, (_, i) => i);
   for (let last = count - 1; last > 0; last--) {
-    const pick = Math.floor((philox([last, epoch, 0, PERMUTATION], [seed, 0])[0] / 2 ** 32) * (last + 1));
+    const pick = Math.floor((philox([last, epoch, use, PERMUTATION], [seed, 0])[0] / 2 ** 32) * (last + 1));
     const moved = order[pick];
     order[pick] = order[last];
     order[last] = moved;

@@ -24,8 +24,10 @@ const withoutNode = ['gpu', 'tensor', 'nn', 'optim', 'labels', 'paradigms', 'eva
 
 const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
 
+/** The folder of a file; of those directly in `src`, which are commands, the whole name. */
 function roomOf(file: string): string {
-  return file.split(sep)[0].replace(/\.ts$/, '');
+  const name = file.split(sep)[0];
+  return common.includes(name.replace(/\.ts$/, '')) ? name.replace(/\.ts$/, '') : name;
 }
 
 function importsOf(file: string): string[] {

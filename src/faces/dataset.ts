@@ -6,7 +6,8 @@ import { type FerPlusFiles, findFerPlus, readFerPlus } from './ferplus.js';
 import { findClassImages, readFolder } from './folder.js';
 import { generateDataset } from './generated.js';
 import { keptDataset } from './kept.js';
-import { readManifests } from './manifest.js';
+import { folderOfList, openKnownLayout, refuseHalfUnpacked } from './known-layout.js';
+import { withoutClasses } from './leave-out.js';
 import { readVotesCsv } from './votes-csv.js';
 
 export type { Dataset, DatasetOptions } from './face-set.js';
@@ -18,7 +19,7 @@ export const GENERATED = 'generated';
 const VOTES_FILE = 'votes.csv';
 
 const LOOKED_FOR =
-  `Give '${GENERATED}'; a folder with fer2013.csv[.gz] and fer2013new.csv; one with ${VOTES_FILE}; one with a sub-folder of images per class ` +
+  `Give '${GENERATED}'; a folder with fer2013.csv[.gz] and fer2013new.csv; that of RAF-DB (with EmoLabel and Image) or AffectNet; one with ${VOTES_FILE}; one with a sub-folder of images per class ` +
   '(or train, validation and test folders of these); or a CSV file path,<class>,<class>,… of votes.';
 
 /**
@@ -27,6 +28,11 @@ const LOOKED_FOR =
  */
 export async function openDataset(data: string, options: DatasetOptions): Promise<Dataset> {
   checkOptions(options);
+  const dataset = await readDataset(data, options);
+  return options.leaveOut && options.leaveOut.length > 0 ? withoutClasses(dataset, options.leaveOut) : dataset;
+}
+
+async function readDataset(data: string, options: DatasetOptions): Promise<Dataset> {
   if (data === GENERATED) return keptDataset([], options, () => generateDataset(options));
   const entry = statSync(data, { throwIfNoEntry: false });
   if (entry === undefined) throw new InputError('there is no such file or folder', LOOKED_FOR, { file: data });
@@ -38,13 +44,11 @@ async function openFolder(folder: string, options: DatasetOptions): Promise<Data
   if (ferPlus) return openFerPlus(ferPlus, options);
   const votes = path.join(folder, VOTES_FILE);
   if (existsSync(votes)) return readVotesCsv(votes, options);
-  const known = readManifests().find(({ readable, layout }) => !readable && existsSync(path.join(folder, Object.keys(layout)[0])));
-  if (known) {
-    const remedy = `List its images with their votes in a CSV file path,${known.classes.join(',')} and give that.`;
-    throw new InputError(`looks like ${known.title}, whose own layout is not read`, remedy, { file: folder });
-  }
+  const known = openKnownLayout(folder, options);
+  if (known) return known;
   const images = findClassImages(folder);
   if (images.length > 0) return readFolder(folder, images, options);
+  refuseHalfUnpacked(folder);
   throw new InputError('holds no dataset that can be read', LOOKED_FOR, { file: folder });
 }
 
@@ -56,6 +60,9 @@ async function openFile(file: string, options: DatasetOptions): Promise<Dataset>
   const name = path.basename(file);
   const ferPlus = /^fer2013(new)?\.csv(\.gz)?$/.test(name) ? findFerPlus(path.dirname(file)) : undefined;
   if (ferPlus) return openFerPlus(ferPlus, options);
+  const listed = folderOfList(file);
+  const known = listed && openKnownLayout(listed, options);
+  if (known) return known;
   if (/\.csv(\.gz)?$/i.test(name)) return readVotesCsv(file, options);
   throw new InputError('is no dataset that can be read', LOOKED_FOR, { file });
 }

@@ -3,7 +3,12 @@ import { type FaceSet, pixelsOf } from './face-set.js';
 
 /** A digest of every face's pixels: equal exactly where the faces are equal. */
 export function pixelDigests(faces: FaceSet): string[] {
-  return Array.from({ length: faces.count }, (_, index) => createHash('sha1').update(pixelsOf(faces, index)).digest('base64'));
+  return [...(faces.digests ?? Array.from({ length: faces.count }, (_, index) => pixelDigest(pixelsOf(faces, index))))];
+}
+
+/** A digest of one face's pixels. */
+export function pixelDigest(pixels: Uint8Array): string {
+  return createHash('sha1').update(pixels).digest('base64');
 }
 
 /**

@@ -3,7 +3,8 @@ import path from 'node:path';
 import { InputError } from '../errors.js';
 import { expressionName, inExpressionOrder } from './expressions.js';
 import type { Dataset, DatasetOptions, FaceSet, Role } from './face-set.js';
-import { IMAGE_FILE, readImages } from './image.js';
+import { IMAGE_FILE } from './image.js';
+import { packAllFaces } from './packed-faces.js';
 import { splitFaces } from './split.js';
 
 /** Names of sub-folders that hold a split. */
@@ -66,12 +67,7 @@ export async function readFolder(folder: string, images: readonly ClassImage[], 
     height: size,
     width: size,
     channels,
-    pixels: await readImages(
-      images.map((image) => image.file),
-      size,
-      channels,
-      options.onProgress,
-    ),
+    ...(await packAllFaces(images, { dataset: folder, size, channels, onProgress: options.onProgress })),
     voteNames: classes,
     votes,
     ids: images.map((image) => path.relative(folder, image.file).split(path.sep).join('/')),

@@ -87,7 +87,7 @@ export async function generateDataset({ seed, validationShare, size, channels, c
   return { name: 'generated', classes: EXPRESSIONS, train, validation, test, notes: [] };
 }
 
-type GeneratedSet = FaceSet & { labels: Uint8Array; truth: Float32Array; ids: string[] };
+type GeneratedSet = FaceSet & { pixels: Uint8Array; labels: Uint8Array; truth: Float32Array; ids: string[] };
 
 function emptySet(name: string, count: number, size: number, channels: 1 | 3): GeneratedSet {
   const voteNames = [...EXPRESSIONS, ...NO_EXPRESSION];

@@ -10,6 +10,14 @@ export interface Image {
   pixels: Uint8Array;
 }
 
+/** A part of an image in its pixels, `right` and `bottom` just outside. */
+export interface Box {
+  left: number;
+  top: number;
+  right: number;
+  bottom: number;
+}
+
 /** Far beyond any picture of a face; a header that claims more is damaged or an attack on memory. */
 const MOST_PIXELS = 1e8;
 
@@ -17,35 +25,12 @@ const MOST_PIXELS = 1e8;
 export const IMAGE_FILE = /\.(png|jpe?g)$/i;
 
 /**
- * A PNG or JPEG file as a square of `size` pixels: the largest centred square of the image, resized. Transparent parts become black,
- * 16-bit channels are cut to 8, a camera's orientation is applied.
+ * A PNG or JPEG file as a square of `size` pixels: the largest centred square of the image, or the square about `box`, resized. Transparent
+ * parts become black, 16-bit channels are cut to 8, a camera's orientation is applied.
  */
-export async function readImage(file: string, size: number, channels: 1 | 3): Promise<Uint8Array> {
-  return resize(square(withChannels(await decode(file), channels)), size).pixels;
-}
-
-/** How many images are decoded at a time: enough to keep the decoder's threads busy. */
-const DECODED_AT_ONCE = 8;
-
-/** `readImage` of many files: [files, size, size, channels]. */
-export async function readImages(
-  files: readonly string[],
-  size: number,
-  channels: 1 | 3,
-  onProgress?: (done: number, total: number, what: string) => void,
-): Promise<Uint8Array> {
-  const stride = size * size * channels;
-  const pixels = new Uint8Array(files.length * stride);
-  let next = 0;
-  let done = 0;
-  const decodeSome = async () => {
-    for (let index = next++; index < files.length; index = next++) {
-      pixels.set(await readImage(files[index], size, channels), index * stride);
-      if (++done % 100 === 0 || done === files.length) onProgress?.(done, files.length, 'reading images');
-    }
-  };
-  await Promise.all(Array.from({ length: DECODED_AT_ONCE }, decodeSome));
-  return pixels;
+export async function readImage(file: string, size: number, channels: 1 | 3, box?: Box): Promise<Uint8Array> {
+  const image = withChannels(await decode(file), channels);
+  return resize(cut(image, box ? squareAbout(box, image, file) : middleSquare(image)), size).pixels;
 }
 
 /** Grey (Rec. 601 luma, as in OpenCV and FER2013) or RGB, whichever is asked for; grey is repeated to make RGB. */
@@ -62,13 +47,35 @@ export function withChannels(image: Image, channels: 1 | 3): Image {
   return { ...image, channels, pixels };
 }
 
+interface Square {
+  left: number;
+  top: number;
+  side: number;
+}
+
 /** The largest centred square. */
-function square(image: Image): Image {
-  const { height, width, channels } = image;
-  if (height === width) return image;
+function middleSquare({ height, width }: Image): Square {
   const side = Math.min(height, width);
-  const top = (height - side) >> 1;
-  const left = (width - side) >> 1;
+  return { left: (width - side) >> 1, top: (height - side) >> 1, side };
+}
+
+/** The square that has the box's centre and longer side, moved and at last shrunk into the image. */
+function squareAbout({ left, top, right, bottom }: Box, { height, width }: Image, file: string): Square {
+  if (!(right > Math.max(left, 0) && bottom > Math.max(top, 0) && left < width && top < height)) {
+    throw new InputError(
+      `the face's box from (${left}, ${top}) to (${right}, ${bottom}) is not within its ${width}×${height} pixels`,
+      'Mend the box in the annotations, or take the image out of the dataset.',
+      { file },
+    );
+  }
+  const side = Math.min(Math.round(Math.max(right - left, bottom - top)), height, width);
+  const within = (centre: number, extent: number) => Math.max(0, Math.min(extent - side, Math.round(centre - side / 2)));
+  return { left: within((left + right) / 2, width), top: within((top + bottom) / 2, height), side: Math.max(1, side) };
+}
+
+function cut(image: Image, { left, top, side }: Square): Image {
+  const { height, width, channels } = image;
+  if (height === side && width === side) return image;
   const pixels = new Uint8Array(side * side * channels);
   for (let y = 0; y < side; y++) {
     const start = ((top + y) * width + left) * channels;

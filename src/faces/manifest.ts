@@ -8,15 +8,15 @@ export interface Manifest {
   source: { url: string; how: string };
   paper: string;
   classes: readonly string[];
-  /** Files and folders by what they hold, relative to the dataset's folder; the first one tells the dataset by its presence. */
+  /** Files and folders by what they hold, relative to the dataset's folder. */
   layout: Record<string, string>;
   /** Faces per split, as published. */
   splits: Record<string, number>;
   /** Faces per split that each FER+ mode keeps, where there are votes. */
   kept?: Record<string, Record<string, number>>;
   facts: readonly string[];
-  /** Whether `openDataset` reads this layout. */
-  readable: boolean;
+  /** What has to be there: of each group one path, which may lie elsewhere in some copies. FER+ is told by its own reader. */
+  needs?: readonly (readonly string[])[];
 }
 
 const FOLDER = new URL('../../datasets/', import.meta.url);

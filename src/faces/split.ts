@@ -95,5 +95,6 @@ export function resizeFaces(faces: FaceSet, size: number, channels: 1 | 3): Face
     const image = { height, width, channels: faces.channels, pixels: pixelsOf(faces, index) };
     pixels.set(resize(withChannels(image, channels), size).pixels, index * stride);
   }
-  return { ...faces, height: size, width: size, channels, pixels };
+  const { digests: _, ...rest } = faces; // those of other pixels
+  return { ...rest, height: size, width: size, channels, pixels };
 }

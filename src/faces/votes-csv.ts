@@ -4,7 +4,7 @@ import { readCsv, votesInCells } from './csv.js';
 import { expressionName, inExpressionOrder, NO_EXPRESSION } from './expressions.js';
 import type { Dataset, DatasetOptions, FaceSet, Role } from './face-set.js';
 import { roleNamed } from './folder.js';
-import { readImages } from './image.js';
+import { packAllFaces } from './packed-faces.js';
 import { splitFaces } from './split.js';
 
 const HEADER_REMEDY =
@@ -24,12 +24,10 @@ export async function readVotesCsv(file: string, options: DatasetOptions): Promi
     height: size,
     width: size,
     channels,
-    pixels: await readImages(
-      table.paths.map((name) => path.resolve(path.dirname(file), name)),
-      size,
-      channels,
-      options.onProgress,
-    ),
+    ...(await packAllFaces(
+      table.paths.map((name) => ({ file: path.resolve(path.dirname(file), name) })),
+      { dataset: file, size, channels, onProgress: options.onProgress },
+    )),
     voteNames: table.voteNames,
     votes: table.votes,
     ids: table.paths,

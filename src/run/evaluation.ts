@@ -11,8 +11,8 @@ import type { Gpu } from '../gpu/gpu.js';
 import { CORRUPTION_NAMES, type CorruptionName, SEVERITIES, type Severity } from '../tensor/ops/corrupt.js';
 import { judge, judgedFaces, judgeWithoutCopies, riskOfFaces } from './judge.js';
 import { nearestName } from './option-table.js';
-import type { EvaluateOptions } from './options.js';
-import { Pace, type ProgressLine } from './progress.js';
+import { datasetOptions, type EvaluateOptions } from './options.js';
+import { Pace, type ProgressLine, showReading } from './progress.js';
 import { loadTrainedModel, type TrainedModel } from './trained-model.js';
 
 /** What was measured, and the faces that it was measured on, for pictures. */
@@ -80,9 +80,7 @@ export async function evaluateRun(gpu: Gpu, options: EvaluateOptions, line: Prog
 }
 
 function open(source: string, { options }: TrainedModel, line: ProgressLine): Promise<Dataset> {
-  const { seed, validationShare, size, channels, faces: count } = options;
-  const onProgress = (done: number, total: number, what: string) => line.update({ what, done, total });
-  return openDataset(source, { seed, validationShare, size, channels, count, onProgress }).finally(() => line.end());
+  return openDataset(source, datasetOptions(options, showReading(line))).finally(() => line.end());
 }
 
 function predict(model: TrainedModel, faces: FaceSet, what: string, line: ProgressLine): Promise<Float32Array> {

@@ -7,7 +7,7 @@ import type { Lesson, Paradigm } from '../paradigms/index.js';
 import { type Precision, Student } from '../paradigms/student.js';
 import { type KeptTensor, type Progress, type ScheduledNumber, TrainingStep } from '../paradigms/training-step.js';
 import { normal } from '../random.js';
-import { type Augmentation, type FaceExtent, faceStatistics, gatherFaces, residentFaces } from '../tensor/ops/augment.js';
+import { type Augmentation, type Bytes, type FaceExtent, faceStatistics, gatherFaces, residentFaces } from '../tensor/ops/augment.js';
 import { Program, Readback } from '../tensor/program.js';
 import { Tape } from '../tensor/tape.js';
 import { persistentTensor, type Tensor, writeTensor } from '../tensor/tensor.js';
@@ -34,6 +34,8 @@ export interface LearnerOptions {
   augment: Augmentation | undefined;
   /** Take less memory by repeating cheap launches in the backward pass. Default: no. */
   recompute?: boolean;
+  /** The faces do not stay on the device: each batch brings its own pixels. Default: they stay. */
+  streamed?: boolean;
 }
 
 /** What a step is done on. */
@@ -45,6 +47,8 @@ export interface Batch {
   progress: Progress;
   /** Rows of the lesson, all different. */
   rows: Uint32Array;
+  /** Those of the faces, [batch, height, width, channels], filled up to whole words; for a streamed learner only. */
+  pixels?: Uint8Array | undefined;
 }
 
 /** What a step reports, some steps later. */
@@ -68,6 +72,7 @@ export class Learner {
   private readonly gpu: Gpu;
   private readonly options: LearnerOptions;
   private readonly faces: readonly Tensor[];
+  private readonly statistics: Tensor;
   private readonly indices: Tensor;
   private readonly rows: Tensor;
   private readonly kept: ReadonlyMap<string, KeptTensor>;
@@ -85,6 +90,7 @@ export class Learner {
     this.average = parts.average;
     this.program = parts.program;
     this.faces = parts.faces;
+    this.statistics = parts.statistics;
     this.indices = parts.indices;
     this.rows = parts.rows;
     this.kept = parts.kept;
@@ -95,18 +101,18 @@ export class Learner {
   }
 
   /**
-   * Builds the step and first weights; `pixels` are the training faces, 8 bits each, kept on the device.
+   * Builds the step and first weights; `pixels` are the training faces, 8 bits each, kept on the device unless they are streamed.
    * @throws DeviceError where they or the step do not fit.
    */
-  static async create(gpu: Gpu, pixels: Uint8Array, options: LearnerOptions): Promise<Learner> {
-    const { source, seed } = options;
-    const count = pixels.length / (source.height * source.width * source.channels);
-    const faces = residentFaces(gpu, pixels, source);
-    const { loss, norm, statistics, ...recorded } = recordStep(gpu, faces, count, options);
-    const { tape, parameters, average, kept } = recorded;
+  static async create(gpu: Gpu, pixels: Bytes, options: LearnerOptions): Promise<Learner> {
+    const { source, seed, batch, streamed = false } = options;
+    const count = streamed ? batch : pixels.length / (source.height * source.width * source.channels);
+    const faces = streamed ? [batchPixels(options)] : residentFaces(gpu, pixels, source);
+    const { loss, norm, ...recorded } = recordStep(gpu, faces, count, options);
+    const { tape, statistics, parameters, average, kept } = recorded;
     const program = await Program.compile(gpu, tape, { keep: [loss, norm], recompute: options.recompute ?? false });
 
-    program.write(statistics, faceStatistics(pixels, count));
+    if (!streamed) program.write(statistics, faceStatistics(pixels, count));
     parameters.initialise(gpu, (stream, index) => normal(seed, stream, index));
     average?.initialise(gpu, (stream, index) => normal(seed, stream, index));
     for (const { tensor, initial } of kept.values()) writeTensor(gpu, tensor, initial);
@@ -116,10 +122,15 @@ export class Learner {
 
   /** The shaders of a step: they can be compiled before there are faces. */
   static shaders(gpu: Gpu, options: LearnerOptions): Shader[] {
-    const { height, width, channels } = options.source;
-    const faces = persistentTensor('faces', [Math.ceil((options.batch * height * width * channels) / 4)], 'u32'); // never allocated
+    const faces = batchPixels(options); // never allocated
     const { launches } = recordStep(gpu, [faces], options.batch, options).tape;
     return launches.flatMap(({ shader, again }) => (options.recompute && typeof again === 'object' ? [shader, again.shader] : [shader]));
+  }
+
+  /** Whether the paradigm keeps a row for each face: then no face may be twice in a batch. */
+  get keepsFaces(): boolean {
+    const { length } = this.options.lesson.faces;
+    return [...this.kept.values()].some(({ tensor }) => tensor.shape[0] === length);
   }
 
   /** Queues one step and returns its result as a promise; at most STEPS_IN_FLIGHT may be pending. */
@@ -128,8 +139,8 @@ export class Learner {
     return this.program.run(this.readback)!.then(([loss, norm]) => ({ loss: loss[0], gradientNorm: norm[0] }));
   }
 
-  private writeBatch({ step, epoch, learningRate, progress, rows }: Batch): void {
-    const { optimizer, ema, seed, lesson } = this.options;
+  private writeBatch({ step, epoch, learningRate, progress, rows, pixels }: Batch): void {
+    const { optimizer, ema, seed, lesson, streamed, source, batch } = this.options;
     const { biasCorrection1, biasCorrection2, emaDecay } = stepState(optimizer, step, ema || TEACHER_DECAY);
     const view = this.stepView;
     view.setUint32(0, seed, true);
@@ -145,6 +156,11 @@ export class Learner {
     );
     this.program.write(this.rows, rows);
     for (const { tensor, at } of this.scheduled) this.program.write(tensor, Float32Array.of(at(progress)));
+    if (!streamed) return;
+    if (!pixels) throw new TypeError('a streamed learner takes batches with their pixels');
+    this.program.write(this.faces[0], new Uint32Array(pixels.buffer, pixels.byteOffset, this.faces[0].size));
+    const bytes = pixels.subarray(0, batch * source.height * source.width * source.channels);
+    this.program.write(this.statistics, faceStatistics(bytes, batch));
   }
 
   /**
@@ -224,6 +240,7 @@ export type LearnerState = Omit<Checkpoint, 'state'>;
 
 interface Parts {
   faces: readonly Tensor[];
+  statistics: Tensor;
   indices: Tensor;
   rows: Tensor;
   kept: ReadonlyMap<string, KeptTensor>;
@@ -233,14 +250,19 @@ interface Parts {
   readback: Readback;
 }
 
+/** Room for the pixels of one batch. */
+function batchPixels({ batch, source: { height, width, channels } }: LearnerOptions): Tensor {
+  return persistentTensor('pixels', [Math.ceil((batch * height * width * channels) / 4)], 'u32');
+}
+
 /** Records a whole step on `count` faces: what it is done on, what it moves, and what it tells. Allocates nothing on the device. */
 function recordStep(gpu: Gpu, faces: readonly Tensor[], count: number, options: LearnerOptions) {
-  const { model, modelOptions, paradigm, constants, lesson, batch, source, input, augment, precision = 'f32' } = options;
+  const { model, modelOptions, paradigm, constants, lesson, batch, source, input, augment, streamed = false, precision = 'f32' } = options;
   const tape = new Tape(gpu, { training: true });
   // Each face by its own mean and deviation: light and contrast of the photograph tell nothing of the expression.
   const statistics = tape.input('statistics', [count, 2]);
   const view = (indices: Tensor) =>
-    gatherFaces(tape, faces, indices, { source, output: input, normalise: { statistics }, ...(augment && { augment }) });
+    gatherFaces(tape, faces, indices, { source, output: input, normalise: { statistics }, streamed, ...(augment && { augment }) });
   const parameters = Parameters.create();
   const student = new Student({ tape, parameters, path: '' }, model, modelOptions, precision);
   const step = new TrainingStep(tape, student, constants, { lesson, batch, parameters, view });

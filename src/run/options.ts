@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { UsageError } from '../errors.js';
-import { GENERATED } from '../faces/dataset.js';
+import { type DatasetOptions, GENERATED } from '../faces/dataset.js';
 import { type ModelName, models } from '../nn/models.js';
 import { constantsOf, type ParadigmName, paradigms } from '../paradigms/index.js';
 import { CORRUPTION_NAMES, CORRUPTIONS } from '../tensor/ops/corrupt.js';
@@ -20,12 +20,13 @@ import {
 } from './option-table.js';
 import { PRESETS, type PresetName } from './presets.js';
 import { RunFolder } from './run-folder.js';
+import { SAMPLINGS } from './sampling.js';
 
 const PARADIGMS = Object.keys(paradigms) as ParadigmName[];
 const MODELS = ['auto', ...(Object.keys(models) as ModelName[])] as const;
 
 const DATA =
-  "'generated' for the built-in faces, the folder of FER+ (fer2013.csv and fer2013new.csv), a folder of images per class, or a CSV of votes";
+  "'generated' for the built-in faces, the folder of FER+ (fer2013.csv and fer2013new.csv), RAF-DB or AffectNet, a folder of images per class, or a CSV of votes";
 const ADAPTER = "Part of the adapter's name, or 'software'";
 const MAX_SEED = 2 ** 32 - 1;
 
@@ -87,6 +88,12 @@ const TRAIN_TABLE = {
       range: { min: 0, max: 1 },
       fixed: true,
     },
+    'leave-out': {
+      type: 'string',
+      description: 'Classes to do without, with commas between: contempt makes AffectNet-7 of AffectNet',
+      defaultText: 'none',
+      fixed: true,
+    },
     'validation-share': {
       type: 'number',
       description: 'Part of the training faces kept for validation where the dataset has no such split',
@@ -107,6 +114,14 @@ const TRAIN_TABLE = {
       description: 'How faces are varied: light and ferplus by their geometry, strong by light and occlusion as well',
       choices: ['ferplus', 'light', 'strong', 'none'],
       default: 'ferplus',
+      fixed: true,
+    },
+    sampling: {
+      type: 'string',
+      description: 'Which faces an epoch visits',
+      notes: ['natural: each once; balanced: as many, those of each majority class equally often'],
+      choices: SAMPLINGS,
+      default: 'natural',
       fixed: true,
     },
   }),
@@ -227,6 +242,12 @@ const TRAIN_TABLE = {
         'Take less memory: in the backward pass repeat cheap kernels rather than keep what they wrote; the same results, a little later',
       default: false,
     },
+    'faces-memory': {
+      type: 'number',
+      description: 'MiB of GPU memory for training faces; if they are more, batches are streamed, with the same results',
+      default: 2048,
+      range: { min: 0, max: 1e9 },
+    },
     adapter: { type: 'string', description: ADAPTER, defaultText: 'the fastest found' },
     unsafe: {
       type: 'boolean',
@@ -301,6 +322,19 @@ function without<Table extends OptionTable, Name extends keyof Table>(table: Tab
 
 const PREDICT_TABLE = grouped('Options:', SHARED);
 
+const { data, faces, 'leave-out': leaveOut, 'validation-share': validationShare, size, channels, seed } = TRAIN_TABLE;
+const INSPECT_TABLE = grouped('Options:', {
+  data,
+  faces,
+  'leave-out': leaveOut,
+  'validation-share': validationShare,
+  size,
+  channels,
+  seed,
+  out: { type: 'string', description: 'Folder of the pictures and of the list of problems', defaultText: 'runs/inspect-<name>' },
+  json: SHARED.json,
+});
+
 /** Options by their names in camel case: `--learning-rate` is `learningRate`. */
 export type TrainOptions = OptionsOf<typeof TRAIN_TABLE>;
 export type EvaluateOptions = OptionsOf<typeof EVALUATE_TABLE> & { run: string };
@@ -324,6 +358,7 @@ export interface CompareOptions {
   training: TrainOptions;
 }
 
+export type InspectOptions = OptionsOf<typeof INSPECT_TABLE>;
 export type PredictOptions = OptionsOf<typeof PREDICT_TABLE> & { run: string; images: string[] };
 
 const TRAIN: CommandLine = {
@@ -351,9 +386,25 @@ const COMPARE: CommandLine = {
   table: COMPARE_TABLE,
   usage: 'Trains several paradigms with several seeds under the same options, tests them alike, and reports.',
 };
+/** What openDataset has to know, from the options of a command. */
+export function datasetOptions(
+  options: Pick<TrainOptions, 'seed' | 'validationShare' | 'size' | 'channels' | 'faces' | 'leaveOut'>,
+  onProgress?: DatasetOptions['onProgress'],
+): DatasetOptions {
+  const { seed, validationShare, size, channels, faces, leaveOut } = options;
+  const names = leaveOut?.split(',').map((name) => name.trim());
+  return { seed, validationShare, size, channels, count: faces, ...(names && { leaveOut: names }), ...(onProgress && { onProgress }) };
+}
 
 /** Names that say how a run was started, not what it is. */
 const NOT_IN_CONFIG = ['config', 'resume', 'out'];
+
+const INSPECT: CommandLine = {
+  command: 'faces',
+  positionals: 'inspect',
+  table: INSPECT_TABLE,
+  usage: 'Prints and draws what is in a dataset: faces, classes, votes, copies, and images that cannot be read.',
+};
 
 /**
  * Options of train: the command line before the --config file, that before the --preset, that before the config of the run to --resume, that before the defaults.
@@ -438,6 +489,17 @@ export function parsePredictOptions(args: readonly string[]): PredictOptions {
   const [run, ...images] = positionals;
   if (images.length === 0) throw new UsageError('predict takes a run and at least one image', 'Write node dist/predict.js RUN face.png.');
   return { ...completeOptions(PREDICT_TABLE, given), run, images };
+}
+
+export function parseInspectOptions(args: readonly string[]): InspectOptions {
+  const { given, positionals } = parseArguments(INSPECT, args);
+  if (positionals.join() !== 'inspect') {
+    throw new UsageError(
+      positionals.length === 0 ? 'there is no word for what to do' : `'${positionals.join(' ')}' is not what can be done`,
+      'Write node dist/faces.js inspect --data PATH.',
+    );
+  }
+  return completeOptions(INSPECT_TABLE, given);
 }
 
 function readTrainConfig(path: string): GivenOptions {

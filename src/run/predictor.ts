@@ -1,4 +1,4 @@
-import { type FaceSet, pixelsOf } from '../faces/face-set.js';
+import type { FaceSet } from '../faces/face-set.js';
 import type { Gpu } from '../gpu/gpu.js';
 import type { ModelName, ModelOptions } from '../nn/models.js';
 import type { Parameters } from '../nn/parameters.js';
@@ -76,8 +76,8 @@ export class Predictor {
       probabilities.set(rows.subarray(0, count * modelOptions.classes), first * modelOptions.classes);
       onProgress?.(first + count);
     };
+    const perFace = faces.height * faces.width * faces.channels;
     for (let first = 0; first < faces.count; first += batch) {
-      const perFace = pixelsOf(faces, 0).length;
       bytes.set(faces.pixels.subarray(first * perFace, Math.min(faces.count, first + batch) * perFace));
       if (corrupter) corrupter.run(words, first);
       else {

@@ -136,3 +136,14 @@ export class Pace {
     return { perSecond, remainingSeconds: (total - done) / perSecond };
   }
 }
+
+/** Shows the progress of reading on a line, with the time that remains. */
+export function showReading(line: ProgressLine): (done: number, total: number, what: string) => void {
+  let pace = new Pace();
+  let current: string | undefined;
+  return (done, total, what) => {
+    if (what !== current) pace = new Pace();
+    current = what;
+    line.update({ what, done, total, remainingSeconds: pace.mark(done, total).remainingSeconds });
+  };
+}

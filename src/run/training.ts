@@ -10,19 +10,22 @@ import { openGpu } from '../gpu/dawn.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { warmUp } from '../gpu/warm-up.js';
 import { withWrongLabels } from '../labels/noise.js';
+import { pluralities } from '../labels/votes.js';
 import type { ModelName } from '../nn/models.js';
 import { OPTIMIZER_DEFAULTS, type OptimizerOptions } from '../optim/optimizer.js';
 import { parseSchedule, type Schedule } from '../optim/schedule.js';
 import { type Constants, constantsOf, type Lesson, paradigms } from '../paradigms/index.js';
 import { permutation } from '../random.js';
-import { AUGMENTATIONS, type FaceExtent } from '../tensor/ops/augment.js';
+import { AUGMENTATIONS, type FaceExtent, mostResidentBytes } from '../tensor/ops/augment.js';
 import { type CheckpointState, checkTensors, loadCheckpoint, saveCheckpoint } from './checkpoint.js';
+import { FaceStream } from './face-stream.js';
 import { judge } from './judge.js';
 import { type Batch, Learner, type LearnerOptions, STEPS_IN_FLIGHT, type StepResult } from './learner.js';
-import { type TrainOptions, trainConfig } from './options.js';
+import { datasetOptions, type TrainOptions, trainConfig } from './options.js';
 import { Predictor } from './predictor.js';
-import { Pace, type ProgressLine } from './progress.js';
+import { Pace, type ProgressLine, showReading } from './progress.js';
 import { type JsonObject, RunFolder } from './run-folder.js';
+import { epochOrder } from './sampling.js';
 import { loadTrainedModel } from './trained-model.js';
 
 /** Devices that compile shaders at the same time, at most. */
@@ -106,13 +109,8 @@ async function trainOn(
   checkpoint: Awaited<ReturnType<typeof loadCheckpoint>> | undefined,
 ): Promise<TrainingResult> {
   const dataset = await openDataset(options.data, {
-    seed: options.seed,
-    validationShare: options.validationShare,
-    size: options.size,
-    channels: options.channels,
-    count: options.faces,
+    ...datasetOptions(options, showReading(line)),
     keepIn: join(homedir(), '.cache', 'moue', 'faces'),
-    onProgress: (done, total, what) => line.update({ what, done, total }),
   });
   line.end();
   const paradigm = paradigms[options.paradigm];
@@ -139,12 +137,25 @@ async function trainOn(
     `${dataset.train.name}: learning from ${lesson.faces.length.toLocaleString('en-US')} of ${dataset.train.count.toLocaleString('en-US')} faces; ${model} on ${gpu.adapter.description || gpu.adapter.device}`,
   );
   await compiling.finish();
-  const learner = await Learner.create(gpu, dataset.train.pixels, learnerOptions(options, { model, constants, lesson }));
+  const learner = await Learner.create(gpu, dataset.train.pixels, {
+    ...learnerOptions(options, { model, constants, lesson }),
+    streamed: isStreamed(gpu, options, dataset.train),
+  });
+  if (options.sampling === 'balanced' && learner.keepsFaces) {
+    throw new UsageError(
+      `${options.paradigm} keeps what it finds of each face, and balanced sampling may draw a face twice in a batch`,
+      'Leave --sampling natural, or choose another --paradigm.',
+      { field: '--sampling' },
+    );
+  }
   const { peakBytes, boundBytes } = learner.program.memory;
   const mebibytes = (bytes: number) => (bytes / 2 ** 20).toFixed(0);
   line.print(
     `${learner.parameters.count().toLocaleString('en-US')} weights; ${learner.program.launches.length} launches a step in ${mebibytes(peakBytes)} MiB (at least ${mebibytes(boundBytes)})`,
   );
+  if (isStreamed(gpu, options, dataset.train)) {
+    line.print(`training faces of ${mebibytes(dataset.train.pixels.length)} MiB are streamed batch by batch`);
+  }
   const standing: Standing = { step: 0, epoch: 0, lossSum: 0, best: { accuracy: -1, epoch: 0 }, seconds: 0 };
   if (checkpoint && resumed) {
     const found = await learner.read();
@@ -270,6 +281,11 @@ export function modelOptions(options: TrainOptions, classes: number): { classes:
   return { classes, width: options.width, dropout: options.dropout };
 }
 
+/** Whether the training faces are more than may, or can, stay on the device. */
+function isStreamed(gpu: Gpu, { facesMemory }: TrainOptions, faces: FaceSet): boolean {
+  return faces.pixels.length > Math.min(facesMemory * 2 ** 20, mostResidentBytes(gpu, extentOf(faces)));
+}
+
 export function extentOf({ height, width, channels }: FaceSet): FaceExtent {
   return { height, width, channels };
 }
@@ -302,6 +318,9 @@ class Training {
   private readonly totalSteps: number;
   private readonly pace = new Pace();
   private readonly hostMs: number[] = [];
+  /** The majority class of each face of the lesson. */
+  private readonly pluralities: Int32Array;
+  private readonly stream: FaceStream | undefined;
   private startedMs = performance.now();
   private firstStepSeconds: number | undefined;
 
@@ -310,7 +329,11 @@ class Training {
     private readonly learner: Learner,
     private readonly standing: Standing,
   ) {
-    const { options, lesson } = setup;
+    const { gpu, options, lesson, dataset } = setup;
+    const { votes, voteNames, classes } = dataset.train;
+    const most = pluralities(votes, voteNames.length, classes.length);
+    this.pluralities = Int32Array.from(lesson.faces, (face) => most[face]);
+    this.stream = isStreamed(gpu, options, dataset.train) ? new FaceStream(dataset.train, options.batch) : undefined;
     this.schedule = scheduleOf(options);
     this.stepsPerEpoch = Math.floor(lesson.faces.length / options.batch);
     if (this.stepsPerEpoch === 0) {
@@ -405,15 +428,18 @@ class Training {
     const { setup, standing, learner, stepsPerEpoch, totalSteps } = this;
     const { lesson, options } = setup;
     const { batch, seed } = options;
-    const order = permutation(seed, standing.epoch, lesson.faces.length);
+    const order = epochOrder(options.sampling, this.pluralities, stepsPerEpoch * batch, seed, standing.epoch);
+    const firstOf = (step: number) => (step - standing.epoch * stepsPerEpoch) * batch;
+    const rowsOf = (step: number) => order.slice(firstOf(step), firstOf(step) + batch);
+    const facesOf = (step: number) => rowsOf(step).map((row) => lesson.faces[row]);
     const end = Math.min(totalSteps, (standing.epoch + 1) * stepsPerEpoch);
     for (let step = standing.step; step < end; step++) {
       const begun = performance.now();
-      const first = (step - standing.epoch * stepsPerEpoch) * batch;
-      const rows = order.slice(first, first + batch);
+      const rows = rowsOf(step);
       const progress = { epoch: step / stepsPerEpoch, epochs: totalSteps / stepsPerEpoch };
       const learningRate = this.schedule({ step, epoch: progress.epoch, totalSteps, totalEpochs: progress.epochs });
-      const next: Batch = { step, epoch: standing.epoch, learningRate, progress, rows };
+      const pixels = await this.stream?.take(facesOf(step), step + 1 < end ? facesOf(step + 1) : undefined);
+      const next: Batch = { step, epoch: standing.epoch, learningRate, progress, rows, pixels };
       this.pending.push({ batch: next, result: learner.step(next) });
       this.hostMs.push(performance.now() - begun);
       if (this.pending.length === STEPS_IN_FLIGHT) await this.take();

@@ -15,12 +15,6 @@ suite('dataset', (test) => {
       await rejects(() => openDataset(file, OPTIONS), InputError, 'faces.zip', 'is no dataset that can be read');
     }));
 
-  test('of a known layout that is not read is recognised', () =>
-    inFolder(async (folder) => {
-      write(folder, 'EmoLabel/list_patition_label.txt', 'train_00001.jpg 5\n');
-      await rejects(() => openDataset(folder, OPTIONS), InputError, 'looks like RAF-DB', 'path,neutral,happiness');
-    }));
-
   test('takes only options that make sense', async () => {
     const wrong = [
       { seed: -1 },

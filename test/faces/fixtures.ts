@@ -3,6 +3,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { PNG } from 'pngjs';
 import type { DatasetOptions } from '#src/faces/face-set.js';
+import { scratchFolder } from '../run/scratch.js';
+
+process.env.MOUE_CACHE = scratchFolder(); // no test leaves packed faces in the user's own folder
 
 export const OPTIONS: DatasetOptions = { seed: 1, validationShare: 0.25, size: 48, channels: 1 };
 

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import sharp from 'sharp';
 import { InputError } from '#src/errors.js';
-import { type Image, readImage, readImages, resize, withChannels } from '#src/faces/image.js';
+import { type Image, readImage, resize, withChannels } from '#src/faces/image.js';
 import { assert, rejects, suite } from '../support/suite.js';
 import { assertClose } from '../support/tensors.js';
 import { greyPng, inFolder, png, write } from './fixtures.js';
@@ -67,16 +67,25 @@ suite('image', (test) => {
       assert.equal([...(await readImage(tall, 4, 1))], Array(16).fill(200));
     }));
 
-  test('many images stand in the order of their names', () =>
+  test('a box is cut out about its centre, as a square within the image', () =>
     inFolder(async (folder) => {
-      const files = Array.from({ length: 21 }, (_, index) => write(folder, `${index}.png`, greyPng(index)));
-      const seen: number[] = [];
-      const pixels = await readImages(files, 8, 1, (done, total) => seen.push(done, total));
-      assert.equal(
-        files.map((_, index) => pixels[index * 64 + 5]),
-        [...files.keys()],
+      const file = write(
+        folder,
+        'steps.png',
+        png(16, 12, (x, y) => [10 * x, 10 * y, 0]),
       );
-      assert.equal(seen, [21, 21]);
+      const corners = async (left: number, top: number, right: number, bottom: number) => {
+        const size = Math.min(12, Math.max(right - left, bottom - top));
+        const pixels = await readImage(file, size, 3, { left, top, right, bottom });
+        return [pixels[0] / 10, pixels[1] / 10, size];
+      };
+      assert.equal(await corners(4, 2, 12, 10), [4, 2, 8]);
+      assert.equal(await corners(6, 2, 10, 10), [4, 2, 8], 'a narrow box is widened');
+      assert.equal(await corners(-4, -4, 4, 4), [0, 0, 8], 'what is beyond the border is not there');
+      assert.equal(await corners(12, 8, 20, 16), [8, 4, 8]);
+      assert.equal(await corners(-20, -20, 40, 40), [4, 0, 12], 'no more than the image');
+      for (const [left, top, right, bottom] of [[16, 0, 20, 4], [0, 12, 4, 14], [-4, 0, 0, 4], [4, 4, 4, 8], [Number.NaN, 0, 4, 4]]) // biome-ignore format: one list
+        await rejects(() => readImage(file, 8, 3, { left, top, right, bottom }), InputError, 'steps.png', 'box', '16×12 pixels');
     }));
 
   test('growing is bilinear, shrinking averages what is covered', () => {

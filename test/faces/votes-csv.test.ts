@@ -2,7 +2,7 @@ import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { InputError } from '#src/errors.js';
 import { openDataset } from '#src/faces/dataset.js';
-import { votesOf } from '#src/faces/face-set.js';
+import { pixelsOf, votesOf } from '#src/faces/face-set.js';
 import { assert, rejects, suite } from '../support/suite.js';
 import { greyPng, inFolder, OPTIONS, write } from './fixtures.js';
 
@@ -29,7 +29,10 @@ suite('votes CSV reader', (test) => {
       assert.equal([...votesOf(train, 0)], [1, 3, 0]);
       assert.equal([...votesOf(train, 1)], [9, 0, 1]);
       assert.equal([...votesOf(held, 0)], [...Float32Array.from([0.8, 0.2, 0])]);
-      assert.equal([train.pixels[0], validation.pixels[0], held.pixels[0]], [0, 100, 150]);
+      assert.equal(
+        [train, validation, held].map((faces) => pixelsOf(faces, 0)[0]),
+        [0, 100, 150],
+      );
       assert.is(train.labels, undefined);
     }));
 

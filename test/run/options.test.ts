@@ -56,10 +56,12 @@ suite('options of train', (test) => {
       teacher: undefined,
       limit: 0,
       wrongLabels: 0,
+      leaveOut: undefined,
       validationShare: 0.1,
       size: 48,
       channels: 1,
       augment: 'ferplus',
+      sampling: 'natural',
       model: 'auto',
       width: 1,
       dropout: 0,
@@ -82,6 +84,7 @@ suite('options of train', (test) => {
       checkpointEvery: 0,
       config: undefined,
       recompute: false,
+      facesMemory: 2048,
       adapter: undefined,
       unsafe: false,
     };
@@ -90,13 +93,13 @@ suite('options of train', (test) => {
 
   test('every option of the command line arrives', () => {
     const args =
-      '--data d --faces 500 --paradigm label-smoothing --set smoothing=0.2 --teacher a,b --limit 1000 --wrong-labels 0.3 --validation-share 0.2 --size 64 --channels 3 --augment none --model vgg13 --width 0.5 --dropout 0.25 --epochs 3 --steps 9 --batch 32 --optimizer adamw --learning-rate 1e-3 --schedule step --warmup-epochs 0.5 --weight-decay 0 --momentum 0.8 --no-nesterov --precision f16 --clip-norm 5 --ema 0.999 --out o --seed 4294967295 --checkpoint-every 7 --recompute --adapter software --unsafe';
+      '--data d --faces 500 --paradigm label-smoothing --set smoothing=0.2 --teacher a,b --limit 1000 --wrong-labels 0.3 --leave-out contempt,fear --validation-share 0.2 --size 64 --channels 3 --augment none --sampling balanced --model vgg13 --width 0.5 --dropout 0.25 --epochs 3 --steps 9 --batch 32 --optimizer adamw --learning-rate 1e-3 --schedule step --warmup-epochs 0.5 --weight-decay 0 --momentum 0.8 --no-nesterov --precision f16 --clip-norm 5 --ema 0.999 --out o --seed 4294967295 --checkpoint-every 7 --recompute --faces-memory 100 --adapter software --unsafe';
     const { preset, resume, config, ...options } = parseTrainOptions(args.split(' '));
     assert.equal([preset, resume, config], [undefined, undefined, undefined]);
     assert.equal(Object.values(options), [
-      ...['d', 500, 'label-smoothing', 'smoothing=0.2', 'a,b', 1000, 0.3],
-      ...[0.2, 64, 3, 'none', 'vgg13', 0.5, 0.25, 3, 9, 32, 'adamw', 0.001, 'step', 0.5, 0, 0.8],
-      ...[false, 'f16', 5, 0.999, 'o', 4294967295, 7, true, 'software', true],
+      ...['d', 500, 'label-smoothing', 'smoothing=0.2', 'a,b', 1000, 0.3, 'contempt,fear'],
+      ...[0.2, 64, 3, 'none', 'balanced', 'vgg13', 0.5, 0.25, 3, 9, 32, 'adamw', 0.001, 'step', 0.5, 0, 0.8],
+      ...[false, 'f16', 5, 0.999, 'o', 4294967295, 7, true, 100, 'software', true],
     ]);
     assert.is(parseTrainOptions(['--epochs=4', '--epochs', '5']).epochs, 5); // the last one counts
   });

@@ -52,12 +52,13 @@ interface Case extends Omit<Gather, 'statistics' | 'stream'> {
   limitBytes?: number;
   /** Which of several gathers on the same tape. */
   view?: number;
+  streamed?: boolean;
 }
 
 async function gather(
   gpu: Gpu,
   indices: number[],
-  { pixels, source, output, augment, normalise, seed = 1, epoch = 0, step = 0, limitBytes, view = 0 }: Case,
+  { pixels, source, output, augment, normalise, seed = 1, epoch = 0, step = 0, limitBytes, view = 0, streamed = false }: Case,
 ): Promise<Float32Array> {
   const tape = new Tape(gpu, { training: true });
   const faces = residentFaces(gpu, pixels, source, limitBytes);
@@ -65,7 +66,7 @@ async function gather(
   const count = pixels.length / (source.height * source.width * source.channels);
   const statistics =
     normalise === 'each' ? { statistics: tape.constant('statistics', [count, 2], faceStatistics(pixels, count)) } : normalise;
-  const options = { source, output, ...(augment && { augment }), ...(statistics && { normalise: statistics }) };
+  const options = { source, output, streamed, ...(augment && { augment }), ...(statistics && { normalise: statistics }) };
   const views = Array.from({ length: view + 1 }, () => gatherFaces(tape, faces, chosen, options));
   const result = views[view];
   const program = await Program.compile(gpu, tape, { keep: [result] });
@@ -114,6 +115,22 @@ gpuSuite('faces gather', (test) => {
         `faces of ${extent.height}x${extent.width}`,
       );
     }
+  });
+
+  test('streamed faces are seen as resident ones with the same numbers, bit by bit', async (gpu) => {
+    const source: FaceExtent = { height: 7, width: 9, channels: 3 };
+    const pixels = randomPixels(11, source);
+    const indices = [9, 2, 2, 10, 0];
+    const given = { source, output: { height: 12, width: 10, channels: 3 }, augment: WILD, normalise: 'each', epoch: 4 } as const;
+    const resident = await gather(gpu, indices, { pixels, ...given });
+    const bytes = 7 * 9 * 3;
+    const batch = Uint8Array.from(indices.flatMap((face) => [...pixels.subarray(face * bytes, (face + 1) * bytes)]));
+    assertClose(await gather(gpu, indices, { pixels: batch, ...given, streamed: true }), resident, EXACT);
+    assert.not.equal(await gather(gpu, [0, 1, 2, 3, 4], { pixels: batch, ...given }), resident, 'the indices decide how a face is seen');
+    const tape = new Tape(gpu);
+    const [four, five] = [tape.input('faces', [4], 'u32'), tape.input('indices', [5], 'u32')];
+    const small = { source: grey(2), output: grey(2), streamed: true };
+    await rejects(() => gatherFaces(tape, four, five, small), ShapeError, '4 faces streamed for a batch of 5');
   });
 
   test('a flip mirrors exactly', async (gpu) => {

@@ -1,7 +1,7 @@
 import { DeviceError, ShapeError } from '../../errors.js';
 import type { Gpu } from '../../gpu/gpu.js';
 import type { Tape } from '../tape.js';
-import { persistentTensor, sizeOf, type Tensor, writeTensor } from '../tensor.js';
+import { persistentTensor, sizeOf, type Tensor } from '../tensor.js';
 
 /** Extent of faces in pixels. */
 export interface FaceExtent {
@@ -86,6 +86,11 @@ export interface GatherOptions {
   /** Absent: plain faces, resized bilinearly where the extents differ. */
   augment?: Augmentation;
   normalise?: Normalisation;
+  /**
+   * The faces and their statistics are those of the batch alone, in its order, written anew for each step. The indices then only decide how
+   * a face is seen: the same as if all faces were resident.
+   */
+  streamed?: boolean;
 }
 
 /** On a software adapter a whole face, so that its view is drawn as seldom as can be. */
@@ -102,7 +107,7 @@ const MOST_PARTS = 4;
  * @throws ShapeError when words and extents contradict each other, or channels are neither 1 nor 3
  */
 export function gatherFaces(tape: Tape, faces: Tensor | readonly Tensor[], indices: Tensor, options: GatherOptions): Tensor {
-  const { source, output: extent, augment, normalise = GREY_FACES } = options;
+  const { source, output: extent, augment, normalise = GREY_FACES, streamed = false } = options;
   const parts = Array.isArray(faces) ? (faces as readonly Tensor[]) : [faces as Tensor];
   const partSizes = facesPerPart(parts, source);
   requireExtent(extent);
@@ -111,6 +116,9 @@ export function gatherFaces(tape: Tape, faces: Tensor | readonly Tensor[], indic
   }
   const batch = indices.size;
   const count = partSizes.reduce((sum, size) => sum + size, 0);
+  if (streamed && count < batch) {
+    throw new ShapeError(`gatherFaces: ${count} faces streamed for a batch of ${batch}`, 'Give as many faces as the batch has.');
+  }
   const each = 'statistics' in normalise;
   if (each && (normalise.statistics.shape.length !== 2 || normalise.statistics.shape[1] !== 2)) {
     throw new ShapeError(`gatherFaces: statistics [${normalise.statistics.shape}]`, 'Give mean and deviation of each face, [count, 2].');
@@ -127,6 +135,7 @@ export function gatherFaces(tape: Tape, faces: Tensor | readonly Tensor[], indic
       OUTPUT_CHANNELS: extent.channels,
       PARTS: parts.length,
       PIXELS_PER_GROUP: pixelsPerGroup,
+      STREAMED: streamed,
     },
     params: {
       batch,
@@ -170,6 +179,15 @@ function augmentParams(augment: Augmentation | undefined, tape: Tape): Record<st
   };
 }
 
+/** Bytes that need not lie in memory: an array of them, or what gives them on demand, in whole faces. */
+export interface Bytes {
+  readonly length: number;
+  subarray(start: number, end: number): Uint8Array;
+}
+
+/** The most that is copied to the device at a time. */
+const WRITE_BYTES = 1 << 26;
+
 /**
  * Writes 8-bit faces to the device, where they stay: one tensor of words, or as many as the adapter's limit on a binding makes
  * necessary. The caller frees them.
@@ -177,12 +195,7 @@ function augmentParams(augment: Augmentation | undefined, tape: Tape): Record<st
  * @param limitBytes most that one tensor may hold, the adapter's own limit if absent
  * @throws DeviceError when four tensors do not hold them, ShapeError when the bytes are no whole number of faces
  */
-export function residentFaces(
-  gpu: Gpu,
-  pixels: Uint8Array,
-  extent: FaceExtent,
-  limitBytes = gpu.limits.maxStorageBufferBindingSize,
-): Tensor[] {
+export function residentFaces(gpu: Gpu, pixels: Bytes, extent: FaceExtent, limitBytes = gpu.limits.maxStorageBufferBindingSize): Tensor[] {
   const faceBytes = sizeOf([extent.height, extent.width, extent.channels]);
   if (pixels.length === 0 || pixels.length % faceBytes !== 0) {
     throw new ShapeError(
@@ -190,8 +203,7 @@ export function residentFaces(
       'Give whole faces, at least one.',
     );
   }
-  // Four faces at a time are a whole number of words, whatever their extent.
-  const partBytes = Math.floor(limitBytes / (4 * faceBytes)) * 4 * faceBytes;
+  const partBytes = bytesPerPart(extent, limitBytes);
   if (partBytes * MOST_PARTS < pixels.length) {
     throw new DeviceError(
       `faces of ${pixels.length} bytes do not fit into ${MOST_PARTS} bindings of ${limitBytes} bytes`,
@@ -199,30 +211,48 @@ export function residentFaces(
     );
   }
   const parts: Tensor[] = [];
+  const writeBytes = Math.max(1, Math.floor(WRITE_BYTES / (4 * faceBytes))) * 4 * faceBytes;
   for (let start = 0; start < pixels.length; start += partBytes) {
-    const bytes = pixels.subarray(start, start + partBytes);
-    const part = persistentTensor(`faces.${parts.length}`, [Math.ceil(bytes.length / 4)], 'u32');
-    const words = new Uint8Array(part.bytes);
-    words.set(bytes);
-    writeTensor(gpu, part, words.buffer);
+    const bytes = Math.min(partBytes, pixels.length - start);
+    const part = persistentTensor(`faces.${parts.length}`, [Math.ceil(bytes / 4)], 'u32');
+    const buffer = part.storage!.buffer(gpu);
+    for (let at = 0; at < bytes; at += writeBytes) {
+      const some = pixels.subarray(start + at, start + Math.min(bytes, at + writeBytes));
+      const words = some.length % 4 === 0 ? some : new Uint8Array(Math.ceil(some.length / 4) * 4);
+      if (words !== some) words.set(some);
+      gpu.device.queue.writeBuffer(buffer, at, words.buffer, words.byteOffset, words.length);
+    }
     parts.push(part);
   }
   return parts;
+}
+
+/** How many bytes of faces `residentFaces` can keep on this device at most. */
+export function mostResidentBytes(gpu: Gpu, extent: FaceExtent): number {
+  const { maxStorageBufferBindingSize, maxBufferSize } = gpu.limits;
+  return MOST_PARTS * bytesPerPart(extent, Math.min(maxStorageBufferBindingSize, maxBufferSize));
+}
+
+/** Four faces at a time are a whole number of words, whatever their extent. */
+function bytesPerPart({ height, width, channels }: FaceExtent, limitBytes: number): number {
+  const fourFaces = 4 * height * width * channels;
+  return Math.floor(limitBytes / fourFaces) * fourFaces;
 }
 
 /**
  * Mean and deviation of each face's pixels in 0…1, [count, 2], for normalising faces one by one. The deviation of a face without
  * contrast is taken as one grey level, so that it becomes zeros.
  */
-export function faceStatistics(pixels: Uint8Array, count: number): Float32Array {
+export function faceStatistics(pixels: Bytes, count: number): Float32Array {
   const statistics = new Float32Array(count * 2);
   const size = pixels.length / count;
   for (let face = 0; face < count; face++) {
     let sum = 0;
     let squares = 0;
-    for (let i = face * size; i < (face + 1) * size; i++) {
-      sum += pixels[i];
-      squares += pixels[i] ** 2;
+    const values = pixels.subarray(face * size, (face + 1) * size);
+    for (let i = 0; i < size; i++) {
+      sum += values[i];
+      squares += values[i] ** 2;
     }
     const mean = sum / size;
     statistics[2 * face] = mean / 255;
