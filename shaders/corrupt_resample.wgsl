@@ -72,8 +72,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
       let near = floor(at);
       let share = at - near;
       let low = vec2u(max(near, vec2f()));
-      let high = vec2u(min(near + 1.0, extent - 1.0));
       let above = base + low.y * width;
+      if (all(share == vec2f())) { // on a pixel: a quarter of the reading
+        sum += tap.w * pixel(above + low.x);
+        continue;
+      }
+      let high = vec2u(min(near + 1.0, extent - 1.0));
       let below = base + high.y * width;
       sum += tap.w * mix(
         mix(pixel(above + low.x), pixel(above + high.x), share.x),

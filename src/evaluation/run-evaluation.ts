@@ -69,7 +69,7 @@ export function runEvaluationText({ evaluation, copies, withoutCopies, shift, te
   if (temperature) {
     const { value, validation, evaluation: after } = temperature;
     const line = (name: string, figures: readonly string[]) =>
-      `  ${name.padEnd(24)}${figures.map((figure) => figure.padStart(16)).join('')}`;
+      `  ${name.padEnd(24)}${figures.map((figure) => figure.padStart(15)).join('')}`;
     const row = (name: string, figures: CalibrationFigures) =>
       line(
         name,
@@ -78,7 +78,7 @@ export function runEvaluationText({ evaluation, copies, withoutCopies, shift, te
     parts.push(
       [
         `Temperature ${value.toFixed(3)}, fitted on the votes of the validation faces`,
-        line('', ['ECE', 'classwise ECE', 'likelihood loss', 'KL to votes']),
+        line('', ['ECE', 'classwise ECE', 'NLL', 'KL to votes']),
         row('before', calibrationFigures(evaluation)),
         row('after', calibrationFigures(after)),
         row('validation, before', validation.before),

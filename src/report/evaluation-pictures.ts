@@ -13,12 +13,17 @@ export type Corrupt = (face: number, setting: { name: string; severity: number; 
 
 /** Draws what was measured of a run: its confusions, reliability, risk and coverage; with corruptions, its robustness and what they look like. */
 export async function evaluationPictures(record: RunEvaluation, faces: FaceSet, corrupt: Corrupt): Promise<(Picture & { png: Buffer })[]> {
-  const { evaluation, robustness } = record;
+  const { evaluation, temperature, robustness } = record;
   const pictures = [
     { file: 'confusion.png', shows: 'which expressions are taken for which', png: await confusionChart(evaluation) },
     { file: 'reliability.png', shows: 'how often it is right when it is so sure', png: await reliabilityDiagram(evaluation) },
     { file: 'risk-coverage.png', shows: 'how often it errs if it may decline to answer', png: await riskCoverageChart(record) },
   ];
+  if (temperature) {
+    const title = `Reliability at temperature ${temperature.value.toFixed(2)}`;
+    const png = await reliabilityDiagram(temperature.evaluation, title);
+    pictures.push({ file: 'reliability-after.png', shows: 'the same at the fitted temperature', png });
+  }
   if (!robustness) return pictures;
   const [face = 0] = variedFaces(faces, 1);
   const rows: CorruptedFaces[] = [];

@@ -32,7 +32,7 @@ export function robustnessCurves({ clean, corruptions, mean, relativeAccuracy }:
           type: 'nominal',
           title: null,
           scale: { domain: Object.keys(LINES), range: Object.values(LINES) },
-          legend: { symbolType: 'stroke', symbolStrokeWidth: 2.5, direction: 'horizontal' },
+          legend: { symbolType: 'stroke', symbolStrokeWidth: 2.5, orient: 'bottom', direction: 'horizontal' },
         },
       },
       layer: [

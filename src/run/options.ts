@@ -3,7 +3,7 @@ import { UsageError } from '../errors.js';
 import { type DatasetOptions, GENERATED } from '../faces/dataset.js';
 import { type ModelName, models } from '../nn/models.js';
 import { constantsOf, type ParadigmName, paradigms } from '../paradigms/index.js';
-import { CORRUPTION_NAMES, CORRUPTIONS } from '../tensor/ops/corrupt.js';
+import { CORRUPTION_NAMES } from '../tensor/ops/corrupt.js';
 import {
   type CommandLine,
   checkConfig,
@@ -276,7 +276,7 @@ const EVALUATE_TABLE = grouped('Options:', {
   corruptions: {
     type: 'string',
     description: 'Measure under these corruptions too: all, or names with commas between them',
-    notes: CORRUPTION_NAMES.map((name) => `${name}: ${CORRUPTIONS[name].summary}`),
+    notes: [CORRUPTION_NAMES.join(', ')],
     defaultText: 'none',
   },
   severities: { type: 'string', description: 'Of the corruptions, from 1 to 5: a range, or a list as 1,3,5', default: '1..5' },

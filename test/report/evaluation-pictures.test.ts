@@ -1,4 +1,5 @@
 import { robustness } from '#src/evaluation/robustness.js';
+import { calibrationFigures } from '#src/evaluation/run-evaluation.js';
 import { corruptionSheet, corruptionSheetSvg } from '#src/report/corruption-sheet.js';
 import { evaluationPictures } from '#src/report/evaluation-pictures.js';
 import { ACCENT, SECOND_ACCENT } from '#src/report/palette.js';
@@ -59,6 +60,9 @@ suite('evaluation pictures', (test) => {
     const plain = ['confusion.png', 'reliability.png', 'risk-coverage.png'];
     assert.equal(await files(exampleRecord(clean)), plain);
     assert.equal(asked, []);
+    const figures = calibrationFigures(clean);
+    const temperature = { value: 1.5, validation: { before: figures, after: figures }, evaluation: clean };
+    assert.equal(await files({ ...exampleRecord(clean), temperature }), [...plain, 'reliability-after.png']);
     assert.equal(await files({ ...exampleRecord(clean), robustness: results }), [...plain, 'robustness.png', 'corruptions.png']);
     assert.is(asked.length, 6);
     assert.equal(asked[1], { face: 0, name: 'fog', severity: 5, seed: 4 });

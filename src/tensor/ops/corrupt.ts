@@ -40,50 +40,41 @@ interface Faces {
 
 type PerSeverity<Constant> = readonly [Constant, Constant, Constant, Constant, Constant];
 
-interface Corruption {
-  /** What it does, in a few words. */
-  summary: string;
-  record(faces: Faces, severity: Severity, isLarge: boolean): Tensor;
-}
+/** Records one corruption, with its constant for the severity. */
+type Corruption = (faces: Faces, severity: Severity, isLarge: boolean) => Tensor;
 
 function corruption<const Constant>(
-  summary: string,
   constants: { small: PerSeverity<Constant>; large: PerSeverity<Constant> } | PerSeverity<Constant>,
   record: (faces: Faces, constant: Constant) => Tensor,
 ): Corruption {
   const [small, large] = 'small' in constants ? [constants.small, constants.large] : [constants, constants];
-  return { summary, record: (faces, severity, isLarge) => record(faces, (isLarge ? large : small)[severity - 1]!) };
+  return (faces, severity, isLarge) => record(faces, (isLarge ? large : small)[severity - 1]!);
 }
 
-/** All corruptions, in the order of ImageNet-C; those that it does not have stand last. */
-export const CORRUPTIONS = {
-  'gaussian-noise': corruption(
-    'normal noise of this deviation, as a share of the range',
-    { small: [0.04, 0.08, 0.12, 0.15, 0.18], large: [0.08, 0.12, 0.18, 0.26, 0.38] },
-    (faces, amount) => noise(faces, NOISE.gaussian, amount),
+/** All corruptions, in the order of ImageNet-C; those that it does not have stand last. Constants are for severities 1 to 5. */
+const CORRUPTIONS = {
+  /** Normal noise of this deviation, as a share of the range. */
+  'gaussian-noise': corruption({ small: [0.04, 0.08, 0.12, 0.15, 0.18], large: [0.08, 0.12, 0.18, 0.26, 0.38] }, (faces, amount) =>
+    noise(faces, NOISE.gaussian, amount),
   ),
-  'shot-noise': corruption(
-    'Poisson noise of so many photons at white',
-    { small: [250, 100, 50, 30, 15], large: [60, 25, 12, 5, 3] },
-    (faces, photons) => noise(faces, NOISE.shot, photons),
+  /** Poisson noise of so many photons at white. */
+  'shot-noise': corruption({ small: [250, 100, 50, 30, 15], large: [60, 25, 12, 5, 3] }, (faces, photons) =>
+    noise(faces, NOISE.shot, photons),
   ),
-  'impulse-noise': corruption(
-    'salt and pepper on this share of the pixels',
-    { small: [0.01, 0.02, 0.05, 0.08, 0.14], large: [0.03, 0.06, 0.09, 0.17, 0.27] },
-    (faces, share) => noise(faces, NOISE.impulse, share),
+  /** Salt and pepper on this share of the pixels. */
+  'impulse-noise': corruption({ small: [0.01, 0.02, 0.05, 0.08, 0.14], large: [0.03, 0.06, 0.09, 0.17, 0.27] }, (faces, share) =>
+    noise(faces, NOISE.impulse, share),
   ),
-  'speckle-noise': corruption(
-    'normal noise in proportion to the pixel',
-    { small: [0.15, 0.2, 0.25, 0.3, 0.35], large: [0.15, 0.2, 0.35, 0.45, 0.6] },
-    (faces, amount) => noise(faces, NOISE.speckle, amount),
+  /** Normal noise in proportion to the pixel. */
+  'speckle-noise': corruption({ small: [0.15, 0.2, 0.25, 0.3, 0.35], large: [0.15, 0.2, 0.35, 0.45, 0.6] }, (faces, amount) =>
+    noise(faces, NOISE.speckle, amount),
   ),
-  'defocus-blur': corruption(
-    'mean over a disc of this radius in pixels; antialiased by the area covered, not by a further blur',
-    { small: [0.5, 1, 1.5, 2.5, 3], large: [3, 4, 6, 8, 10] },
-    (faces, radius) => resample(faces, discTaps(radius * faces.scale)),
+  /** Mean over a disc of this radius in pixels; antialiased by the area covered, not by a further blur. */
+  'defocus-blur': corruption({ small: [0.5, 1, 1.5, 2.5, 3], large: [3, 4, 6, 8, 10] }, (faces, radius) =>
+    resample(faces, discTaps(radius * faces.scale)),
   ),
+  /** Half a Gaussian along a line, at an angle within 45° of horizontal: taps on either side of the first, and deviation, in pixels. */
   'motion-blur': corruption(
-    'half a Gaussian along a line, at an angle within 45° of horizontal: taps on either side of the first, and deviation, in pixels',
     {
       small: [
         [10, 1],
@@ -102,8 +93,8 @@ export const CORRUPTIONS = {
     },
     (faces, [radius, deviation]) => resample(faces, motionTaps(radius * faces.scale, deviation * faces.scale), { sweep: Math.PI / 4 }),
   ),
+  /** Mean of the face and of enlargements of it up to this factor, in these steps. */
   'zoom-blur': corruption(
-    'mean of the face and of enlargements of it up to this factor, in these steps',
     {
       small: [
         [1.05, 0.01],
@@ -122,20 +113,17 @@ export const CORRUPTIONS = {
     },
     (faces, [most, step]) => resample(faces, zoomTaps(most, step)),
   ),
-  'gaussian-blur': corruption(
-    'Gaussian of this deviation in pixels, cut off at four deviations',
-    { small: [0.5, 0.75, 1, 1.25, 1.5], large: [1, 2, 3, 4, 6] },
-    (faces, deviation) => {
-      const taps = gaussianTaps(deviation * faces.scale);
-      const across = resample(faces, taps);
-      return resample(
-        { ...faces, input: across },
-        taps.map(([dx, dy, shrink, weight]) => [dy, dx, shrink, weight]),
-      );
-    },
-  ),
+  /** Gaussian of this deviation in pixels, cut off at four deviations. */
+  'gaussian-blur': corruption({ small: [0.5, 0.75, 1, 1.25, 1.5], large: [1, 2, 3, 4, 6] }, (faces, deviation) => {
+    const taps = gaussianTaps(deviation * faces.scale);
+    const across = resample(faces, taps);
+    return resample(
+      { ...faces, input: across },
+      taps.map(([dx, dy, shrink, weight]) => [dy, dx, shrink, weight]),
+    );
+  }),
+  /** Fog of this density and fading of detail; octaves of value noise for the plasma fractal. */
   fog: corruption(
-    'fog of this density and fading of detail; octaves of value noise for the plasma fractal',
     {
       small: [
         [0.4, 3],
@@ -163,14 +151,12 @@ export const CORRUPTIONS = {
       return output;
     },
   ),
-  brightness: corruption('value (of HSV) raised by this share of the range', [0.1, 0.2, 0.3, 0.4, 0.5], (faces, amount) =>
-    tone(faces, TONE.brightness, amount),
-  ),
-  contrast: corruption('distance from the mean of the face times this', [0.4, 0.3, 0.2, 0.1, 0.05], (faces, amount) =>
-    tone(faces, TONE.contrast, amount),
-  ),
+  /** Value (of HSV) raised by this share of the range. */
+  brightness: corruption([0.1, 0.2, 0.3, 0.4, 0.5], (faces, amount) => tone(faces, TONE.brightness, amount)),
+  /** Distance from the mean of the face times this. */
+  contrast: corruption([0.4, 0.3, 0.2, 0.1, 0.05], (faces, amount) => tone(faces, TONE.contrast, amount)),
+  /** Shrunk to this share of the side and enlarged, both with a box filter. */
   pixelate: corruption(
-    'shrunk to this share of the side and enlarged, both with a box filter',
     { small: [0.9, 0.8, 0.7, 0.6, 0.5], large: [0.6, 0.5, 0.4, 0.3, 0.25] },
     ({ tape, input, height, width, channels }, share) => {
       const output = tape.tensor('corrupted', input.shape);
@@ -183,8 +169,8 @@ export const CORRUPTIONS = {
       return output;
     },
   ),
+  /** Coefficients of 8×8 blocks rounded as by JPEG of this quality; colour is not thinned. */
   jpeg: corruption(
-    'coefficients of 8×8 blocks rounded as by JPEG of this quality; colour is not thinned',
     { small: [65, 58, 50, 40, 25], large: [25, 18, 15, 10, 7] },
     ({ tape, input, batch, height, width, channels }, quality) => {
       const output = tape.tensor('corrupted', input.shape);
@@ -202,30 +188,21 @@ export const CORRUPTIONS = {
       return output;
     },
   ),
-  darkness: corruption(
-    'pixels of 0…1 to this power, as in low light (not in ImageNet-C; our constants)',
-    [1.5, 2, 2.5, 3, 4],
-    (faces, amount) => tone(faces, TONE.darkness, amount),
-  ),
-  occlusion: corruption(
-    'a grey block of this share of the side (not in ImageNet-C; after the cutout of DeVries & Taylor 2017, our constants)',
-    [0.2, 0.3, 0.4, 0.5, 0.6],
-    ({ tape, input, numbers, stream, height, width, channels }, share) => {
-      const output = tape.tensor('corrupted', input.shape);
-      const block = { block_height: Math.round(share * height), block_width: Math.round(share * width) };
-      tape.launch('corrupt_occlusion', {
-        params: { size: input.size, height, width, channels, ...block, stream, grey: 128 },
-        tensors: { input, numbers, step: tape.step, output },
-        groups: Math.ceil(input.size / ELEMENTS_PER_GROUP),
-      });
-      return output;
-    },
-  ),
-  rotation: corruption(
-    'turned by so many degrees one way or the other (not in ImageNet-C; our constants)',
-    [5, 10, 15, 20, 30],
-    (faces, degrees) => resample(faces, [[0, 0, 1, 1]], { turn: (degrees * Math.PI) / 180 }),
-  ),
+  /** Pixels of 0…1 to this power, as in low light (not in ImageNet-C; our constants). */
+  darkness: corruption([1.5, 2, 2.5, 3, 4], (faces, amount) => tone(faces, TONE.darkness, amount)),
+  /** A grey block of this share of the side (not in ImageNet-C; after the cutout of DeVries & Taylor 2017, our constants). */
+  occlusion: corruption([0.2, 0.3, 0.4, 0.5, 0.6], ({ tape, input, numbers, stream, height, width, channels }, share) => {
+    const output = tape.tensor('corrupted', input.shape);
+    const block = { block_height: Math.round(share * height), block_width: Math.round(share * width) };
+    tape.launch('corrupt_occlusion', {
+      params: { size: input.size, height, width, channels, ...block, stream, grey: 128 },
+      tensors: { input, numbers, step: tape.step, output },
+      groups: Math.ceil(input.size / ELEMENTS_PER_GROUP),
+    });
+    return output;
+  }),
+  /** Turned by so many degrees one way or the other (not in ImageNet-C; our constants). */
+  rotation: corruption([5, 10, 15, 20, 30], (faces, degrees) => resample(faces, [[0, 0, 1, 1]], { turn: (degrees * Math.PI) / 180 })),
 } as const satisfies Record<string, Corruption>;
 
 export type CorruptionName = keyof typeof CORRUPTIONS;
@@ -251,7 +228,7 @@ export function corruptFaces(tape: Tape, input: Tensor, numbers: Tensor, name: C
   const scale = side / (isLarge ? PUBLISHED_SIDE.large : PUBLISHED_SIDE.small);
   const stream = CORRUPTION_NAMES.indexOf(name);
   const faces = { tape, input, numbers, stream, batch, height, width, channels, scale };
-  return CORRUPTIONS[name].record(faces, severity, isLarge);
+  return CORRUPTIONS[name](faces, severity, isLarge);
 }
 
 /**
