@@ -21,10 +21,13 @@ const SIDE = 300;
 /** Cells along each side of a map of entropies. */
 const ENTROPY_CELLS = 20;
 
-/** One page on how paradigms compare. It holds its pictures in itself and needs no network; `faces` are those that all runs were tested on. */
+/** One page on how paradigms compare. It holds its pictures in itself and needs no network; `faces` are those that the first run was tested on. */
 export async function comparisonReport(runs: readonly ReportedRun[], faces: FaceSet, title: string): Promise<string> {
   const labels = [...new Set(runs.map(({ label }) => label))];
-  const means = new Map(labels.map((label) => [label, meanProbabilities(runs.filter((run) => run.label === label))]));
+  // Where the seed decides on the faces, as with generated ones, only the runs that saw these can be shown beside each other.
+  const onThese = runs.filter(({ record }) => hasVotesOf(faces, record.perFace!.votes));
+  const shown = labels.filter((label) => onThese.some((run) => run.label === label));
+  const means = new Map(shown.map((label) => [label, meanProbabilities(onThese.filter((run) => run.label === label))]));
   const sections: [heading: string, explanation: string, body: string][] = [
     ['Figures', comparisonRemark(labels[0]), figureTable(runs)],
     ['Learning curves', 'Validation after every epoch, mean over the seeds.', await learningCurves(runs)],
@@ -331,6 +334,10 @@ function entropies(runs: readonly ComparedRun[], labels: readonly string[]): Pro
 /** A colour for each paradigm, in the order of the table. */
 function colourOf(runs: readonly ComparedRun[]) {
   return { field: 'label', type: 'nominal' as const, title: null, scale: { domain: [...new Set(runs.map(({ label }) => label))] } };
+}
+
+function hasVotesOf({ votes, voteNames, count }: FaceSet, rows: readonly number[][]): boolean {
+  return rows.length === count && rows.every((row, face) => row.every((vote, i) => vote === votes[face * voteNames.length + i]));
 }
 
 /** What the runs say of each face, mean over them: one row for each face. */

@@ -24,7 +24,7 @@ export interface GridRun {
 
 export interface Grid {
   runs: GridRun[];
-  /** The faces that all were tested on. */
+  /** The faces that the first was compared on; those of all, unless the seed decides on them. */
   faces: FaceSet;
 }
 
@@ -32,7 +32,7 @@ const SETTINGS_FILE = 'comparison.json';
 const EVALUATION_FILE = 'evaluation.json';
 
 /**
- * Trains every paradigm with every seed, one after the other, and evaluates each on the test faces. What is finished in the folder is kept, what was interrupted goes on, so
+ * Trains every paradigm with every seed, one after the other, and evaluates each on the same faces. What is finished in the folder is kept, what was interrupted goes on, so
  * that the same command completes an earlier one, and one with more paradigms or seeds adds to it.
  * @throws UsageError for corruptions that do not exist, and where the folder holds runs with other training options
  */
@@ -77,7 +77,7 @@ async function trainCell(options: TrainOptions, path: string, line: ProgressLine
 
 /** What was measured of a run, from its folder if it is there and has all that is asked for. */
 async function evaluateCell(
-  { corruptions, severities, training }: CompareOptions,
+  { split, corruptions, severities, training }: CompareOptions,
   folder: RunFolder,
   faces: FaceSet | undefined,
   line: ProgressLine,
@@ -85,16 +85,16 @@ async function evaluateCell(
   const file = join(folder.path, EVALUATION_FILE);
   if (faces && existsSync(file)) {
     const stored = readJsonObject(file, UsageError) as unknown as { asked: unknown; record: RunEvaluation };
-    if (JSON.stringify(stored.asked) === JSON.stringify({ corruptions, severities })) return { record: stored.record, faces };
+    if (JSON.stringify(stored.asked) === JSON.stringify({ split, corruptions, severities })) return { record: stored.record, faces };
   }
   const gpu = await openGpu({ adapter: training.adapter, unsafe: training.unsafe, tuned: true });
   const evaluated = await evaluateRun(
     gpu,
-    { ...evaluateDefaults(folder.path), batch: training.batch, corruptions, severities, perFace: true },
+    { ...evaluateDefaults(folder.path), batch: training.batch, split, corruptions, severities, perFace: true },
     line,
   );
   gpu.close();
-  await replaceFile(file, [`${JSON.stringify({ asked: { corruptions, severities }, record: evaluated.record })}\n`]);
+  await replaceFile(file, [`${JSON.stringify({ asked: { split, corruptions, severities }, record: evaluated.record })}\n`]);
   return evaluated;
 }
 

@@ -303,6 +303,12 @@ const COMPARE_TABLE = {
     },
     seeds: { type: 'number', description: 'Runs of each, with seeds from 0', default: 3, range: { integer: true, min: 1, max: 1000 } },
     out: { type: 'string', description: 'Folder of the runs, tables and report; given again, it is completed', default: 'runs/comparison' },
+    split: {
+      type: 'string',
+      description: 'Faces to compare on: validation to choose among variations, test once for what was chosen',
+      choices: ['validation', 'test'],
+      default: 'test',
+    },
     corruptions: {
       type: 'string',
       description: 'Test under these corruptions too: all, or names with commas between them',
@@ -352,6 +358,7 @@ export interface CompareOptions {
   variations: Variation[];
   seeds: number;
   out: string;
+  split: 'validation' | 'test';
   corruptions: string | undefined;
   severities: string;
   /** Of all runs, with the paradigm and seed of the first. */
@@ -452,12 +459,12 @@ export function parseCompareOptions(args: readonly string[]): CompareOptions {
   const { given, positionals } = parseArguments(COMPARE, args);
   if (positionals.length > 0)
     throw new UsageError('compare takes options only', `Write --paradigms ${positionals[0]}, or leave it out.`, { field: positionals[0] });
-  const { paradigms: names, seeds, out, corruptions, severities, ...common } = completeOptions(COMPARE_TABLE, given);
+  const { paradigms: names, seeds, out, split, corruptions, severities, ...common } = completeOptions(COMPARE_TABLE, given);
   const variations = names.split(',').map((text) => parseVariation(text.trim()));
   const twice = variations.find(({ label }, i) => variations.findIndex((other) => other.label === label) < i);
   if (twice) throw new UsageError(`${twice.label} is named twice`, 'Name each paradigm once.', { field: '--paradigms' });
   const training = { ...completeOptions(TRAIN_TABLE, { paradigm: variations[0].paradigm }), ...common };
-  return { variations, seeds, out, corruptions, severities, training };
+  return { variations, seeds, out, split, corruptions, severities, training };
 }
 
 /** 'moue:teacher=0:agreement=1' as a paradigm with constants. */
