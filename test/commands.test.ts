@@ -12,7 +12,7 @@ import { png, write } from './faces/fixtures.js';
 import { scratchFolder } from './run/scratch.js';
 import { assert, suite } from './support/suite.js';
 
-type Command = 'train' | 'evaluate' | 'predict';
+type Command = 'train' | 'evaluate' | 'predict' | 'compare';
 type Json = Record<string, unknown>;
 
 interface Outcome {
@@ -389,6 +389,46 @@ suite('commands given what they cannot take', (test) => {
   test('the finished run is as it was', async () => {
     const { before } = await outcomes();
     assert.equal(contents(COMPLETE), before);
+  });
+});
+
+suite('the compare command', (test) => {
+  test('trains a grid, goes on where it was stopped, and refuses to mix options', async () => {
+    const out = inScratch('comparison');
+    const common = ['--faces', '200', '--size', '16', '--width', '0.25', '--batch', '16', '--epochs', '1', '--out', out];
+    await succeeds('compare', ...common, '--paradigms', 'one-hot', '--seeds', '1');
+    const done = statSync(join(out, 'one-hot-s0', 'done')).mtimeMs;
+    const markdown = await succeeds(
+      'compare',
+      ...common,
+      '--paradigms',
+      'one-hot,moue:teacher=0',
+      '--seeds',
+      '2',
+      '--corruptions',
+      'fog',
+      '--severities',
+      '3',
+    );
+    assert.is(statSync(join(out, 'one-hot-s0', 'done')).mtimeMs, done);
+    assert.match(markdown, /^\| one-hot \| 2 \| .* ± /m);
+    assert.match(markdown, /^\| moue\+teacher=0 \| 2 \|/m);
+    assert.match(markdown, 'corrupted accuracy');
+    const results = readJson(join(out, 'results.json'));
+    assert.is((results.runs as Json[]).length, 4);
+    assert.is(readFileSync(join(out, 'runs.csv'), 'utf8').trimEnd().split('\n').length, 5);
+    assert.match(readFileSync(join(out, 'report.html'), 'utf8'), '<h2>Robustness</h2>');
+    for (const [args, ...parts] of [
+      [['--epochs', '2'], '--epochs', 'another --out'],
+      [['--paradigms', 'one-hot,one-hot'], 'named twice'],
+      [['--paradigms', 'one-hut'], 'Did you mean one-hot?'],
+      [['--paradigms', 'moue:teachr=0'], "no constant 'teachr'"],
+      [['--corruptions', 'fogg'], 'Did you mean fog?'],
+    ] as [string[], ...string[]][]) {
+      const { status, stderr } = await run('compare', ...common, ...args);
+      assert.is(status, 1);
+      for (const part of parts) assert.match(stderr, part);
+    }
   });
 });
 
