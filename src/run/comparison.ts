@@ -71,7 +71,7 @@ function cellOptions({ training }: CompareOptions, { paradigm, set }: Variation,
 
 async function trainCell(options: TrainOptions, path: string, line: ProgressLine): Promise<void> {
   const isBegun = existsSync(join(path, 'checkpoint.safetensors'));
-  const { folder, record } = await train(isBegun ? { ...options, resume: path } : { ...options, out: path }, line);
+  const { folder, record } = await train(isBegun ? { ...options, resume: path } : { ...options, out: path }, line, performance.now());
   await folder.finish(record);
 }
 

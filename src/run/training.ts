@@ -61,8 +61,11 @@ interface Standing {
   seconds: number;
 }
 
-/** Trains as `options` say, and leaves log, checkpoints and result in a run folder. */
-export async function train(options: TrainOptions, line: ProgressLine): Promise<TrainingResult> {
+/**
+ * Trains as `options` say, and leaves log, checkpoints and result in a run folder.
+ * @param begunMs when the start began whose time is told: that of the process, unless it has done other things before
+ */
+export async function train(options: TrainOptions, line: ProgressLine, begunMs = 0): Promise<TrainingResult> {
   const constants = constantsOf(options.paradigm, options.set ?? '');
   const resumed = options.resume ? RunFolder.open(options.resume) : undefined;
   const checkpoint = resumed && (await loadCheckpoint(resumed.existingCheckpoint('last')));
@@ -76,7 +79,7 @@ export async function train(options: TrainOptions, line: ProgressLine): Promise<
   });
   const compiling = compileAhead(gpu, learnerOptions(options, { model, constants, lesson: placeholder }), options, line);
   try {
-    return await trainOn({ gpu, model, constants, options, line }, compiling, resumed, checkpoint);
+    return await trainOn({ gpu, model, constants, options, line, begunMs }, compiling, resumed, checkpoint);
   } catch (error) {
     await compiling.finish().catch(() => {}); // a process that ends while its driver compiles may crash on the way out
     throw error;
@@ -103,7 +106,7 @@ function placeholderFaces({ batch: count, size, channels }: TrainOptions): FaceS
 }
 
 async function trainOn(
-  { gpu, model, constants, options, line }: Pick<Setup, 'gpu' | 'model' | 'constants' | 'options' | 'line'>,
+  { gpu, model, constants, options, line, begunMs }: Omit<Setup, 'dataset' | 'lesson' | 'folder'>,
   compiling: Compiling,
   resumed: RunFolder | undefined,
   checkpoint: Awaited<ReturnType<typeof loadCheckpoint>> | undefined,
@@ -131,7 +134,7 @@ async function trainOn(
       adapter: gpu.adapter,
     }));
   if (resumed && checkpoint) await resumed.resume(checkpoint.state.step);
-  const setup: Setup = { gpu, dataset, lesson, constants, model, options, folder, line };
+  const setup: Setup = { gpu, dataset, lesson, constants, model, options, folder, line, begunMs };
   for (const note of dataset.notes) line.print(`  ${note}`);
   line.print(
     `${dataset.train.name}: learning from ${lesson.faces.length.toLocaleString('en-US')} of ${dataset.train.count.toLocaleString('en-US')} faces; ${model} on ${gpu.adapter.description || gpu.adapter.device}`,
@@ -228,6 +231,7 @@ interface Setup {
   options: TrainOptions;
   folder: RunFolder;
   line: ProgressLine;
+  begunMs: number;
 }
 
 interface Compiling {
@@ -472,7 +476,7 @@ class Training {
       );
     }
     if (this.firstStepSeconds === undefined) {
-      this.firstStepSeconds = performance.now() / 1000; // since the process began
+      this.firstStepSeconds = (performance.now() - setup.begunMs) / 1000;
       setup.line.print(`first step done ${this.firstStepSeconds.toFixed(1)} s after the start`);
     }
     standing.step = step + 1;
