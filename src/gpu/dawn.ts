@@ -28,14 +28,18 @@ export async function openGpu({ adapter: wanted, unsafe = false, tuned = false }
   process.env.XDG_RUNTIME_DIR ??= tmpdir();
   const flags = [`disable-dawn-features=timestamp_quantization`];
   if (unsafe) flags.push('enable-dawn-features=disable_robustness');
-  const software = wanted === 'software';
-  if (wanted && !software) flags.push(`adapter=${wanted}`);
-  const instance = create(flags);
-  let adapter: GPUAdapter | null;
-  try {
-    adapter = await instance.requestAdapter(software ? { forceFallbackAdapter: true } : { powerPreference: 'high-performance' });
-  } catch (cause) {
-    throw noAdapter(wanted, cause);
+  // Dawn's own fallback is SwiftShader; Mesa's llvmpipe it takes for a GPU like others.
+  const names = wanted === 'software' ? ['llvmpipe', 'SwiftShader'] : [wanted];
+  let instance: GPU | undefined;
+  let adapter: GPUAdapter | null = null;
+  for (const name of names) {
+    instance = create(name ? [...flags, `adapter=${name}`] : flags);
+    try {
+      adapter = await instance.requestAdapter({ powerPreference: 'high-performance' });
+    } catch (cause) {
+      if (name === names.at(-1)) throw noAdapter(wanted, cause);
+    }
+    if (adapter) break;
   }
   if (!adapter) throw noAdapter(wanted);
   if (/null/i.test(`${adapter.info.description} ${adapter.info.device}`)) {
