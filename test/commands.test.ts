@@ -418,8 +418,16 @@ suite('the compare command', (test) => {
     assert.is((results.runs as Json[]).length, 4);
     assert.is(readFileSync(join(out, 'runs.csv'), 'utf8').trimEnd().split('\n').length, 5);
     assert.match(readFileSync(join(out, 'report.html'), 'utf8'), '<h2>Robustness</h2>');
+    // What fails, here for want of --teacher, is left out of the figures and named.
+    const failing = await run('compare', ...common, '--paradigms', 'born-again,one-hot', '--seeds', '1');
+    assert.is(failing.status, 1);
+    assert.match(failing.stderr, 'Name them: --teacher');
+    assert.match(failing.stderr, 'of 2 runs 1 failed and are missing in these figures: born-again-s0');
+    assert.match(failing.stdout, /^\| one-hot \| 1 \|/m);
+    assert.is((readJson(join(out, 'results.json')).runs as Json[]).length, 1);
     for (const [args, ...parts] of [
       [['--epochs', '2'], '--epochs', 'another --out'],
+      [['--paradigms', 'born-again'], 'Name them: --teacher'],
       [['--paradigms', 'one-hot,one-hot'], 'named twice'],
       [['--paradigms', 'one-hut'], 'Did you mean one-hot?'],
       [['--paradigms', 'moue:teachr=0'], "no constant 'teachr'"],
