@@ -208,6 +208,13 @@ suite('commands', (test) => {
     for (const words of ['accuracy', 'KL to votes', 'happiness']) assert.ok(table!.includes(words), `the table has no ${words}`);
   });
 
+  test('evaluate takes for the training faces those that a run with --limit learned from', async () => {
+    const out = inScratch('limited');
+    await succeeds('train', ...TRAINING, '--epochs', '1', '--limit', '40', '--out', out);
+    const { evaluation } = JSON.parse(await succeeds('evaluate', out, '--split', 'train', '--json'));
+    assert.is(evaluation.faces, 40);
+  });
+
   test('evaluate under corruptions and at a fitted temperature leaves figures and pictures', async () => {
     await complete();
     const out = inScratch('measured');

@@ -209,7 +209,7 @@ const TRAIN_TABLE = {
     },
     ema: {
       type: 'number',
-      description: 'Decay per step of the weight average that is evaluated, 0: none',
+      description: 'Decay per step of the weight average that is evaluated, 0: none, but 0.999 for paradigms that learn from it',
       default: 0,
       range: { min: 0, below: 1 },
       fixed: true,
@@ -393,6 +393,7 @@ const COMPARE: CommandLine = {
   table: COMPARE_TABLE,
   usage: 'Trains several paradigms with several seeds under the same options, tests them alike, and reports.',
 };
+
 /** What openDataset has to know, from the options of a command. */
 export function datasetOptions(
   options: Pick<TrainOptions, 'seed' | 'validationShare' | 'size' | 'channels' | 'faces' | 'leaveOut'>,
@@ -531,7 +532,7 @@ function readRunConfig(resume: string, asked: GivenOptions): GivenOptions {
     const isFixed = (TRAIN_TABLE as OptionTable)[name].fixed;
     if (isFixed && value !== full[name] && full[name] !== 'auto' && value !== 'auto') {
       throw new UsageError(
-        `the run to resume has ${full[name]}, not ${value}`,
+        `the run to resume has ${full[name] ?? 'none'}, not ${value}`,
         `Leave out --${name}, or start a new run without --resume.`,
         { field: `--${name}` },
       );

@@ -4,7 +4,7 @@ import { NumericError, RunError, UsageError } from '../errors.js';
 import type { Evaluation } from '../evaluation/metrics.js';
 import { openDataset } from '../faces/dataset.js';
 import { EXPRESSIONS } from '../faces/expressions.js';
-import { type Dataset, type FaceSet, selectFaces } from '../faces/face-set.js';
+import { type Dataset, type FaceSet, limitTraining } from '../faces/face-set.js';
 import { openGpu } from '../gpu/dawn.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { warmUp } from '../gpu/warm-up.js';
@@ -14,7 +14,6 @@ import type { ModelName } from '../nn/models.js';
 import { OPTIMIZER_DEFAULTS, type OptimizerOptions } from '../optim/optimizer.js';
 import { parseSchedule, type Schedule } from '../optim/schedule.js';
 import { type Constants, constantsOf, type Lesson, paradigms } from '../paradigms/index.js';
-import { permutation } from '../random.js';
 import { AUGMENTATIONS, type FaceExtent, mostResidentBytes } from '../tensor/ops/augment.js';
 import { type CheckpointState, checkTensors, loadCheckpoint, saveCheckpoint } from './checkpoint.js';
 import { FaceStream } from './face-stream.js';
@@ -111,16 +110,13 @@ async function trainOn(
   resumed: RunFolder | undefined,
   checkpoint: Awaited<ReturnType<typeof loadCheckpoint>> | undefined,
 ): Promise<TrainingResult> {
-  const dataset = await openDataset(options.data, {
+  const opened = await openDataset(options.data, {
     ...datasetOptions(options, showReading(line)),
     keepIn: join(homedir(), '.cache', 'moue', 'faces'),
   });
   line.end();
+  const dataset = limitTraining(opened, options.limit);
   const paradigm = paradigms[options.paradigm];
-  if (options.limit > 0 && options.limit < dataset.train.count) {
-    dataset.train = selectFaces(dataset.train, permutation(0, 0, dataset.train.count).subarray(0, options.limit).sort());
-    dataset.notes.push(`${options.limit.toLocaleString('en-US')} of the training faces taken (--limit)`);
-  }
   const teacher = options.teacher ? await distributionsOf(gpu, options.teacher.split(','), dataset, options.batch, line) : undefined;
   const taught = mistaken(dataset.train, options);
   const lesson = paradigm.lesson(taught, { constants, seed: options.seed, teacher });
@@ -294,7 +290,7 @@ function isStreamed(gpu: Gpu, { facesMemory }: TrainOptions, faces: FaceSet): bo
   return faces.pixels.length > Math.min(facesMemory * 2 ** 20, mostResidentBytes(gpu, extentOf(faces)));
 }
 
-export function extentOf({ height, width, channels }: FaceSet): FaceExtent {
+function extentOf({ height, width, channels }: FaceSet): FaceExtent {
   return { height, width, channels };
 }
 
