@@ -291,7 +291,7 @@ const EVALUATE_TABLE = grouped('Options:', {
 
 /** Of train, what is not the same for all runs of a comparison. */
 const OF_ONE_RUN = ['preset', 'paradigm', 'set', 'seed', 'out', 'resume', 'config', 'checkpoint-every'] as const;
-const { ema, ...COMMON } = without(TRAIN_TABLE, OF_ONE_RUN);
+const COMMON = without(TRAIN_TABLE, OF_ONE_RUN);
 
 const COMPARE_TABLE = {
   ...grouped('What to compare:', {
@@ -318,7 +318,7 @@ const COMPARE_TABLE = {
   }),
   ...COMMON,
   // The same for all: some paradigms learn from averaged weights and are evaluated with them.
-  ema: { ...ema, default: 0.999 },
+  ema: { ...COMMON.ema, default: 0.999 },
 };
 
 /** The table without some options. */
