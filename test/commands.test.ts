@@ -208,11 +208,18 @@ suite('commands', (test) => {
     for (const words of ['accuracy', 'KL to votes', 'happiness']) assert.ok(table!.includes(words), `the table has no ${words}`);
   });
 
-  test('evaluate takes for the training faces those that a run with --limit learned from', async () => {
+  test('--limit and --leave-out hold for what a run was trained on, not for other data', async () => {
     const out = inScratch('limited');
-    await succeeds('train', ...TRAINING, '--epochs', '1', '--limit', '40', '--out', out);
-    const { evaluation } = JSON.parse(await succeeds('evaluate', out, '--split', 'train', '--json'));
-    assert.is(evaluation.faces, 40);
+    await succeeds('train', ...TRAINING, '--epochs', '1', '--limit', '40', '--leave-out', 'contempt', '--out', out);
+    const own = JSON.parse(await succeeds('evaluate', out, '--split', 'train', '--json'));
+    assert.is(own.evaluation.faces, 40);
+    const data = inScratch('without contempt');
+    for (let i = 0; i < 60; i++)
+      write(folder, `without contempt/${i % 2 ? 'happy' : 'sad'}/${i}.png`, readFileSync(writeFace('face.png', i)));
+    const { evaluation, shift } = JSON.parse(await succeeds('evaluate', out, '--data', data, '--split', 'train', '--json'));
+    assert.equal(evaluation.classes, ['happiness', 'sadness']);
+    assert.equal(shift.leftOut.data, []);
+    assert.ok(evaluation.faces > 40);
   });
 
   test('evaluate under corruptions and at a fitted temperature leaves figures and pictures', async () => {

@@ -79,10 +79,12 @@ export async function evaluateRun(gpu: Gpu, options: EvaluateOptions, line: Prog
   return { record, faces };
 }
 
-/** What the model was trained on, with the training faces that it learned from, or other data read alike. */
+/** What the model was trained on, with the training faces that it learned from, or all of other data, read alike. */
 async function open(source: string, { options }: TrainedModel, line: ProgressLine): Promise<Dataset> {
-  const dataset = await openDataset(source, datasetOptions(options, showReading(line))).finally(() => line.end());
-  return source === options.data ? limitTraining(dataset, options.limit) : dataset;
+  const isHome = source === options.data;
+  const { leaveOut, limit } = isHome ? options : { leaveOut: undefined, limit: 0 };
+  const dataset = await openDataset(source, datasetOptions({ ...options, leaveOut }, showReading(line))).finally(() => line.end());
+  return limitTraining(dataset, limit);
 }
 
 function predict(model: TrainedModel, faces: FaceSet, what: string, line: ProgressLine): Promise<Float32Array> {
