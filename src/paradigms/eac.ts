@@ -23,7 +23,9 @@ function attention(step: TrainingStep, features: Tensor): Tensor {
   return reshape(tape, maps, [shape[0], shape[1], shape[2], step.classes]);
 }
 
-/** Erasing attention consistency (Zhang et al., ECCV 2022): what is seen in a face and in its mirror image must be the same, mirrored. Wants --augment strong. */
+/**
+ * Erasing attention consistency (Zhang et al., ECCV 2022): what is seen in a face and in its mirror image must be the same, mirrored. Wants --augment strong.
+ */
 export const eac = paradigm({
   summary: 'EAC: the attention maps of a face and of its mirror image must agree; for --augment strong, which erases (Zhang et al. 2022)',
   constants: { consistency: { value: 5, min: 0, about: 'weight of the mean squared difference of the maps' } },

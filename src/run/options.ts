@@ -415,7 +415,8 @@ const INSPECT: CommandLine = {
 };
 
 /**
- * Options of train: the command line before the --config file, that before the --preset, that before the config of the run to --resume, that before the defaults.
+ * Options of train: the command line before the --config file, that before the --preset, that before the config of the run to --resume, that before the
+ * defaults.
  * @throws UsageError for anything unknown, of a wrong type, out of range, or other than the resumed run's.
  */
 export function parseTrainOptions(args: readonly string[]): TrainOptions {
