@@ -208,6 +208,13 @@ suite('commands', (test) => {
     for (const words of ['accuracy', 'KL to votes', 'happiness']) assert.ok(table!.includes(words), `the table has no ${words}`);
   });
 
+  test('a run learns from what earlier runs say', async () => {
+    await complete();
+    const paradigm = ['--paradigm', 'born-again', '--teacher', `${COMPLETE},${COMPLETE}`];
+    await succeeds('train', ...TRAINING, ...paradigm, '--epochs', '1', '--out', inScratch('taught'));
+    assert.ok(existsSync(join(inScratch('taught'), 'done')));
+  });
+
   test('--limit and --leave-out hold for what a run was trained on, not for other data', async () => {
     const out = inScratch('limited');
     await succeeds('train', ...TRAINING, '--epochs', '1', '--limit', '40', '--leave-out', 'contempt', '--out', out);

@@ -103,6 +103,17 @@ gpuSuite('paradigms', (test) => {
     await rejects(() => Learner.shaders(gpu, optionsOf('eac', 'vgg13')), UsageError, '--model', 'vgg13', 'resnet18');
   });
 
+  test('pico leaves the confidences alone while its prototypes lie anywhere', async (gpu) => {
+    const learner = await create(gpu, 'pico');
+    const confidence = async () => (await learner.read()).kept.get('confidence')!.data;
+    const first = await confidence();
+    await learn(gpu, learner, 0, stepsPerEpoch);
+    assert.equal(await confidence(), first);
+    await learn(gpu, learner, stepsPerEpoch, stepsPerEpoch + 1);
+    assert.not.equal(await confidence(), first);
+    learner.destroy();
+  });
+
   for (const name of Object.keys(paradigms) as ParadigmName[]) {
     test(`${name} learns directions from votes, and goes on after a break bit by bit`, async (gpu) => {
       const learner = await create(gpu, name);
