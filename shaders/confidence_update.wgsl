@@ -55,9 +55,13 @@ fn main(@builtin(global_invocation_id) thread: vec3u) {
     }
   }
   if (KIND >= ACTIVATION) {
-    let kept = select(0.0, momentum[0], KIND == MOVING);
     for (var c = 0u; c < classes; c++) {
-      table[target_start + c] = kept * table[target_start + c] + select(0.0, 1.0 - kept, c == chosen);
+      let is_chosen = select(0.0, 1.0, c == chosen);
+      if (KIND == MOVING) {
+        table[target_start + c] = mix(is_chosen, table[target_start + c], momentum[0]);
+      } else {
+        table[target_start + c] = is_chosen; // whatever was there, NaN as well in memory not written before
+      }
     }
     return;
   }

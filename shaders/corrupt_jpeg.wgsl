@@ -1,5 +1,6 @@
 // The loss of JPEG (ITU-T T.81, annex A.3): blocks of 8 × 8, cosine transform, each coefficient rounded to a multiple of its step, and back. RGB goes
-// through Y Cb Cr (JFIF) with the steps of luminance and chrominance, without thinning the latter. At the right and bottom blocks are filled up with the last pixel.
+// through Y Cb Cr (JFIF) with the steps of luminance and chrominance, without thinning the latter. At the right and bottom blocks are filled up with the last
+// pixel.
 //   F = A f Aᵀ,  G = step · round(F / step),  g = Aᵀ G A,  A[u, x] = c(u) / 2 · cos((2x + 1) u π / 16)
 //
 // input, output: [batch, height, width, CHANNELS]; basis: [8, 8] A; steps: [2, 8, 8] of luminance and chrominance

@@ -2,8 +2,8 @@
 //   norm = unscale * sqrt(sum of partials)        clip_factor = unscale * min(1, clip_norm / norm)
 // unscale takes back by what the loss was multiplied; it is a power of two, which rounds nothing.
 //
-// partials: [count]; norm, clip_factor: [1]. A norm that is not finite clips nothing: infinite or NaN gradients reach the parameters
-// as they are, and gradients beyond 1.8e19, whose squares overflow, are not silently turned into a step of zero.
+// partials: [count]; norm, clip_factor: [1]. A norm that is not finite is the factor too, by which the optimisers know to leave the parameters alone: so
+// gradients beyond 1.8e19, whose squares overflow, are told, not silently turned into a step of zero.
 // One workgroup, each thread sums every 64th partial, then a tree: a fixed order. The partials are few (one per 16,384 gradients).
 
 struct Params {

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** `node dist/compare.js --help` */
 import { join } from 'node:path';
+import { RunError } from './errors.js';
 import { comparisonCsv, comparisonMarkdown, summarise } from './report/comparison.js';
 import { comparisonReport } from './report/comparison-report.js';
 import type { EpochRecord } from './report/learning-curves.js';
@@ -13,7 +14,7 @@ import { ProgressLine } from './run/progress.js';
 await runCommand(async (args) => {
   const options = parseCompareOptions(args);
   const { out } = options;
-  const { runs, faces } = await runGrid(options, new ProgressLine());
+  const { runs, faces, failed } = await runGrid(options, new ProgressLine());
   const markdown = comparisonMarkdown(runs);
   const reported = runs.map((run) => ({
     ...run,
@@ -30,4 +31,10 @@ await runCommand(async (args) => {
   };
   for (const [file, content] of Object.entries(files)) await replaceFile(join(out, file), [content]);
   process.stdout.write(`${markdown}\nIn ${out}: ${Object.keys(files).join(', ')}, and a folder for each run\n`);
+  if (failed.length > 0) {
+    throw new RunError(
+      `of ${runs.length + failed.length} runs ${failed.length} failed and are missing in these figures: ${failed.join(', ')}`,
+      'Mend what was said of each, and give the same command again: it does the missing runs alone.',
+    );
+  }
 });

@@ -1,5 +1,5 @@
-// The part of rows of a batch normalisation, once mean and variance of its column are known. For kernels over lib/column_blocks.wgsl that bind `input`, `scale`, `shift`,
-// `residual` and `output`. The mean is subtracted first: folded into the shift, a mean far from zero would cancel badly.
+// The part of rows of a batch normalisation, once mean and variance of its column are known. For kernels over lib/column_blocks.wgsl that bind `input`,
+// `scale`, `shift`, `residual` and `output`. The mean is subtracted first: folded into the shift, a mean far from zero would cancel badly.
 
 // #include "lib/rectify.wgsl"
 

@@ -1,3 +1,5 @@
+import { permutation } from '../random.js';
+
 /** Entry of `labels` for a face without one. */
 export const NO_LABEL = 255;
 
@@ -113,6 +115,17 @@ export function selectFaces(faces: FaceSet, indices: ArrayLike<number>, name = f
     ...(faces.places && { places: rows.map((row) => faces.places![row]) }),
     ...(faces.labels && { labels: selectRows(faces.labels, rows, 1) }),
     ...(faces.truth && { truth: selectRows(faces.truth, rows, faces.classes.length) }),
+  };
+}
+
+/** A dataset of which only `limit` training faces are learned from, drawn alike for every run; 0: from all. */
+export function limitTraining(dataset: Dataset, limit: number): Dataset {
+  const { train, notes } = dataset;
+  if (limit === 0 || limit >= train.count) return dataset;
+  return {
+    ...dataset,
+    train: selectFaces(train, permutation(0, 0, train.count).subarray(0, limit).sort()),
+    notes: [...notes, `${limit.toLocaleString('en-US')} of the training faces taken (--limit)`],
   };
 }
 

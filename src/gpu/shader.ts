@@ -38,7 +38,8 @@ export class ShaderLibrary {
 
   /**
    * @param half names of the bindings that hold 16-bit floats
-   * @throws ShaderError when the file is missing, a constant unknown or of the wrong type, a marked loop cannot be expanded, or a binding cannot hold 16-bit floats
+   * @throws ShaderError when the file is missing, a constant unknown or of the wrong type, a marked loop cannot be expanded, or a binding cannot hold 16-bit
+   * floats
    */
   load(name: string, constants: Constants = {}, half: readonly string[] = []): Shader {
     const values = Object.keys(constants)

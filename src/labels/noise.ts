@@ -5,8 +5,8 @@ import { plurality, rowCount } from './votes.js';
 const STREAM = 0x6e6f6973;
 
 /**
- * Votes [count, columns] of which a share of the rows is made wrong, as if all annotators of the face had mistaken one class for another: the votes of the class with most of
- * them and of another, drawn evenly, are exchanged. A pure function of its arguments, for experiments on wrong labels.
+ * Votes [count, columns] of which a share of the rows is made wrong, as if all annotators of the face had mistaken one class for another: the votes of the
+ * class with most of them and of another, drawn evenly, are exchanged. A pure function of its arguments, for experiments on wrong labels.
  * @returns the votes, and for each row the two classes that were exchanged
  */
 export function withWrongLabels(

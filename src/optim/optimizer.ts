@@ -68,7 +68,7 @@ export interface FlatParameters {
 /**
  * Records the update of all parameters by their gradients, as PyTorch does it (torch.optim.SGD without dampening,
  * torch.optim.AdamW). Learning rate and bias corrections come from the tape's step. Returns the global norm of the gradients
- * before clipping, [1]: keep it to log it, and stop the run when it is not finite, for then the parameters are spoilt.
+ * before clipping, [1]: keep it to log it, and stop the run when it is not finite, for then the parameters stay as they are.
  * @throws ShapeError when the buffers do not fit each other or the optimiser.
  */
 export function recordOptimizer(tape: Tape, flat: FlatParameters, options: OptimizerOptions): Tensor {

@@ -36,8 +36,9 @@ function stretched(tape: Tape, values: Tensor, least: number): Tensor {
 }
 
 /**
- * Adaptive distribution fusion (Liu et al., ICASSP 2023; constants of the authors' code for RAF-DB). For datasets with one label a face: an auxiliary branch learns the
- * label; its mean prediction for each class, mixed with its prediction for the face by the face's attention, is the target of the other branch, which judges.
+ * Adaptive distribution fusion (Liu et al., ICASSP 2023; constants of the authors' code for RAF-DB). For datasets with one label a face: an auxiliary branch
+ * learns the label; its mean prediction for each class, mixed with its prediction for the face by the face's attention, is the target of the other branch,
+ * which judges.
  */
 export const adaDf = paradigm({
   summary: 'Ada-DF: targets from class distributions and an auxiliary branch, for data with one label a face (Liu et al. 2023)',

@@ -1,3 +1,4 @@
+import { UsageError } from '../errors.js';
 import { add, cast, detach, matmul, mean, multiply, reshape, scale, softmaxDivergence, subtract } from '../tensor/ops/index.js';
 import { mirror } from '../tensor/ops/mirror.js';
 import type { Tensor } from '../tensor/tensor.js';
@@ -11,11 +12,20 @@ function attention(step: TrainingStep, features: Tensor): Tensor {
   const map = cast(tape, features, 'f32');
   const { shape } = map;
   const weight = student.scope.parameters.entries.get('head.weight')!.tensor; // [D, classes]
+  if (weight.shape[0] !== shape[3]) {
+    throw new UsageError(
+      `eac reads attention maps from the last layer, which in ${student.model} has other layers between it and the feature map`,
+      'Choose --model small or resnet18.',
+      { field: '--model' },
+    );
+  }
   const maps = matmul(tape, reshape(tape, map, [map.size / shape[3], shape[3]]), detach(tape, weight));
   return reshape(tape, maps, [shape[0], shape[1], shape[2], step.classes]);
 }
 
-/** Erasing attention consistency (Zhang et al., ECCV 2022): what is seen in a face and in its mirror image must be the same, mirrored. Wants --augment strong. */
+/**
+ * Erasing attention consistency (Zhang et al., ECCV 2022): what is seen in a face and in its mirror image must be the same, mirrored. Wants --augment strong.
+ */
 export const eac = paradigm({
   summary: 'EAC: the attention maps of a face and of its mirror image must agree; for --augment strong, which erases (Zhang et al. 2022)',
   constants: { consistency: { value: 5, min: 0, about: 'weight of the mean squared difference of the maps' } },

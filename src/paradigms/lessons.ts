@@ -9,7 +9,7 @@ import { uniform } from '../random.js';
 import type { Lesson } from './paradigm.js';
 
 /** The votes as shares of the classes, [count, classes]: single votes are outliers (FER+ rule 1); zeros where no vote for a class is left. */
-export function voteShares(faces: FaceSet): Float32Array {
+function voteShares(faces: FaceSet): Float32Array {
   const columns = faces.voteNames.length;
   return distributions(withoutOutliers(faces.votes, columns), columns, faces.classes.length);
 }

@@ -7,9 +7,9 @@ import { paradigm } from './paradigm.js';
 import { averagedLogits, softened } from './teachers.js';
 
 /**
- * What this project is for: labels are never made discrete. The target is the distribution of the votes; faces weigh by how far their annotators agree and, on demand, by
- * a variance that the model learns (Kendall & Gal 2017); and the running average of the model's own weights teaches it whole distributions (Tarvainen & Valpola 2017;
- * Hinton, Vinyals & Dean 2015) of another view of the face. With agreement=1, variance=0 and teacher=0 this is `distribution`.
+ * What this project is for: labels are never made discrete. The target is the distribution of the votes; faces weigh by how far their annotators agree and,
+ * on demand, by a variance that the model learns (Kendall & Gal 2017); and the running average of the model's own weights teaches it whole distributions
+ * (Tarvainen & Valpola 2017; Hinton, Vinyals & Dean 2015) of another view of the face. With agreement=1, variance=0 and teacher=0 this is `distribution`.
  */
 export const moue = paradigm({
   summary: 'our recipe: distributions of votes, weighted by uncertainty, with distillation from the averaged weights',

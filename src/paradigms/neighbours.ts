@@ -4,8 +4,8 @@ import { voteLesson } from './lessons.js';
 import { paradigm } from './paradigm.js';
 
 /**
- * Label distributions from neighbours, after LDL-ALSG (Chen et al., CVPR 2020) and LDL-VA (Le et al., WACV 2023): what the model says of the faces of the batch that look
- * alike, by the cosine of their features, is part of the target. Nothing flows back through it.
+ * Label distributions from neighbours, after LDL-ALSG (Chen et al., CVPR 2020) and LDL-VA (Le et al., WACV 2023): what the model says of the faces of the
+ * batch that look alike, by the cosine of their features, is part of the target. Nothing flows back through it.
  */
 export const neighbours = paradigm({
   summary: 'the votes, mixed with what the model says of the faces of the batch that look most alike (Le et al. 2023)',

@@ -1,6 +1,19 @@
 import { dense, inside } from '../nn/layers.js';
 import { normal } from '../random.js';
-import { add, concat, detach, divide, gather, matmul, multiply, relu, scale, softmaxDivergence, sum } from '../tensor/ops/index.js';
+import {
+  add,
+  concat,
+  detach,
+  divide,
+  gather,
+  matmul,
+  multiply,
+  relu,
+  scale,
+  softmaxDivergence,
+  subtract,
+  sum,
+} from '../tensor/ops/index.js';
 import { enqueue, updatePrototypes } from '../tensor/ops/memory-bank.js';
 import { normaliseRows } from '../tensor/ops/normalise-rows.js';
 import { updateConfidence } from '../tensor/ops/partial-label.js';
@@ -50,9 +63,9 @@ function pseudoLabels(step: TrainingStep, scores: Tensor, candidates: Tensor): T
 }
 
 /**
- * PiCO (Wang et al., ICLR 2022; constants of the authors' code). Embeddings of faces with one pseudo-label attract each other, against a queue of the last ones from the
- * averaged weights; the nearest prototype among the candidates moves the confidences that the classifier learns from. Keys come from the average in evaluation mode, and
- * the queue is normalised row by row (the authors' code takes the wrong axis).
+ * PiCO (Wang et al., ICLR 2022; constants of the authors' code). Embeddings of faces with one pseudo-label attract each other, against a queue of the last
+ * ones from the averaged weights; the nearest prototype among the candidates moves the confidences that the classifier learns from. Keys come from the
+ * average in evaluation mode, and the queue is normalised row by row (the authors' code takes the wrong axis).
  */
 export const pico = paradigm({
   summary: 'PiCO: contrastive embeddings and class prototypes tell which candidate is right (Wang et al. 2022)',
@@ -64,7 +77,11 @@ export const pico = paradigm({
     prototypes: { value: 0.99, min: 0, max: 1, about: 'momentum of the class prototypes' },
     begin: { value: 0.95, min: 0, max: 1, about: 'momentum of the confidences in the first epoch' },
     end: { value: 0.8, min: 0, max: 1, about: 'momentum of the confidences in the last epoch' },
-    warmup: { value: 1, min: 0, about: 'epochs in which only the two views of one face attract each other' },
+    warmup: {
+      value: 1,
+      min: 0,
+      about: 'epochs in which only the two views of one face attract each other, and confidences stay as they are',
+    },
   },
   lesson: (faces, context) => candidatesOf(faces, context),
   loss(step) {
@@ -87,6 +104,7 @@ export const pico = paradigm({
 
     // The classifier learns from the confidences that the prototypes of the steps before have moved.
     const momentum = step.schedule('confidence_momentum', ({ epoch, epochs }) => {
+      if (epoch < constants.warmup) return 1; // prototypes still lie anywhere
       const share = Math.min(1, epoch / Math.max(1, epochs));
       return constants.begin + share * (constants.end - constants.begin);
     });
@@ -101,7 +119,7 @@ export const pico = paradigm({
     const own = new Float32Array(batch * (batch + length));
     for (let i = 0; i < batch; i++) own[i * (batch + length) + i] = 1;
     const ownKey = tape.constant('own_key', [batch, batch + length], own);
-    const positives = add(tape, multiply(tape, alike, likeLabels), ownKey);
+    const positives = add(tape, ownKey, multiply(tape, subtract(tape, alike, ownKey), likeLabels));
     const shares = divide(tape, positives, sum(tape, positives, { axes: [1], keepDims: true }));
     const similarity = matmul(tape, queries, concat(tape, [keys, queue], 0), { transposeB: true });
     const { loss: contrast } = softmaxDivergence(tape, scale(tape, similarity, 1 / constants.temperature), shares, {

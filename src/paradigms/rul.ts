@@ -13,8 +13,8 @@ function meanOf(student: Student, pooled: Tensor): Tensor {
 }
 
 /**
- * Relative uncertainty learning (Zhang, Wang & Deng, NeurIPS 2021). Faces are mixed in pairs, each by its share of the pair's uncertainty, and the mixture shall be
- * told as both; who is harder to tell gets the larger share. The batch is in random order, so that the next face is a random partner.
+ * Relative uncertainty learning (Zhang, Wang & Deng, NeurIPS 2021). Faces are mixed in pairs, each by its share of the pair's uncertainty, and the mixture
+ * shall be told as both; who is harder to tell gets the larger share. The batch is in random order, so that the next face is a random partner.
  */
 export const rul = paradigm({
   summary: 'RUL: pairs of faces mixed by their relative uncertainty must be told as both (Zhang et al. 2021)',

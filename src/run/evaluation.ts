@@ -6,7 +6,7 @@ import { riskCoveragePoints } from '../evaluation/selective.js';
 import { facesOfShared, probabilitiesOfShared, type SharedClasses, sharedClasses } from '../evaluation/shift.js';
 import { atTemperature, fitTemperature } from '../evaluation/temperature.js';
 import { openDataset } from '../faces/dataset.js';
-import type { Dataset, FaceSet } from '../faces/face-set.js';
+import { type Dataset, type FaceSet, limitTraining } from '../faces/face-set.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { CORRUPTION_NAMES, type CorruptionName, SEVERITIES, type Severity } from '../tensor/ops/corrupt.js';
 import { judge, judgedFaces, judgeWithoutCopies, riskOfFaces } from './judge.js';
@@ -79,8 +79,12 @@ export async function evaluateRun(gpu: Gpu, options: EvaluateOptions, line: Prog
   return { record, faces };
 }
 
-function open(source: string, { options }: TrainedModel, line: ProgressLine): Promise<Dataset> {
-  return openDataset(source, datasetOptions(options, showReading(line))).finally(() => line.end());
+/** What the model was trained on, with the training faces that it learned from, or all of other data, read alike. */
+async function open(source: string, { options }: TrainedModel, line: ProgressLine): Promise<Dataset> {
+  const isHome = source === options.data;
+  const { leaveOut, limit } = isHome ? options : { leaveOut: undefined, limit: 0 };
+  const dataset = await openDataset(source, datasetOptions({ ...options, leaveOut }, showReading(line))).finally(() => line.end());
+  return limitTraining(dataset, limit);
 }
 
 function predict(model: TrainedModel, faces: FaceSet, what: string, line: ProgressLine): Promise<Float32Array> {

@@ -66,7 +66,7 @@ const TEACHER_DECAY = 0.999;
 /** A model and its optimiser on the device, and the program of one training step. */
 export class Learner {
   readonly parameters: Parameters;
-  /** The averaged weights, where `ema` is not 0. */
+  /** The averaged weights, where `ema` is not 0 or the paradigm learns from them. */
   readonly average: Parameters | undefined;
   readonly program: Program;
   private readonly gpu: Gpu;

@@ -209,7 +209,7 @@ const TRAIN_TABLE = {
     },
     ema: {
       type: 'number',
-      description: 'Decay per step of the weight average that is evaluated, 0: none',
+      description: 'Decay per step of the weight average that is evaluated, 0: none, but 0.999 for paradigms that learn from it',
       default: 0,
       range: { min: 0, below: 1 },
       fixed: true,
@@ -291,7 +291,7 @@ const EVALUATE_TABLE = grouped('Options:', {
 
 /** Of train, what is not the same for all runs of a comparison. */
 const OF_ONE_RUN = ['preset', 'paradigm', 'set', 'seed', 'out', 'resume', 'config', 'checkpoint-every'] as const;
-const { ema, ...COMMON } = without(TRAIN_TABLE, OF_ONE_RUN);
+const COMMON = without(TRAIN_TABLE, OF_ONE_RUN);
 
 const COMPARE_TABLE = {
   ...grouped('What to compare:', {
@@ -318,7 +318,7 @@ const COMPARE_TABLE = {
   }),
   ...COMMON,
   // The same for all: some paradigms learn from averaged weights and are evaluated with them.
-  ema: { ...ema, default: 0.999 },
+  ema: { ...COMMON.ema, default: 0.999 },
 };
 
 /** The table without some options. */
@@ -393,6 +393,7 @@ const COMPARE: CommandLine = {
   table: COMPARE_TABLE,
   usage: 'Trains several paradigms with several seeds under the same options, tests them alike, and reports.',
 };
+
 /** What openDataset has to know, from the options of a command. */
 export function datasetOptions(
   options: Pick<TrainOptions, 'seed' | 'validationShare' | 'size' | 'channels' | 'faces' | 'leaveOut'>,
@@ -414,7 +415,8 @@ const INSPECT: CommandLine = {
 };
 
 /**
- * Options of train: the command line before the --config file, that before the --preset, that before the config of the run to --resume, that before the defaults.
+ * Options of train: the command line before the --config file, that before the --preset, that before the config of the run to --resume, that before the
+ * defaults.
  * @throws UsageError for anything unknown, of a wrong type, out of range, or other than the resumed run's.
  */
 export function parseTrainOptions(args: readonly string[]): TrainOptions {
@@ -531,7 +533,7 @@ function readRunConfig(resume: string, asked: GivenOptions): GivenOptions {
     const isFixed = (TRAIN_TABLE as OptionTable)[name].fixed;
     if (isFixed && value !== full[name] && full[name] !== 'auto' && value !== 'auto') {
       throw new UsageError(
-        `the run to resume has ${full[name]}, not ${value}`,
+        `the run to resume has ${full[name] ?? 'none'}, not ${value}`,
         `Leave out --${name}, or start a new run without --resume.`,
         { field: `--${name}` },
       );

@@ -17,6 +17,8 @@ export interface TrainedModel {
   classes: readonly string[];
   /** @returns probabilities [faces.count, classes] */
   predict(faces: FaceSet, onProgress?: (done: number) => void, corruption?: CorruptionSetting): Promise<Float32Array>;
+  /** Frees its memory on the device. */
+  destroy(): Promise<void>;
 }
 
 /**
@@ -49,9 +51,15 @@ export async function loadTrainedModel(gpu: Gpu, runPath: string, which: 'best' 
     async predict(faces, onProgress, corruption) {
       const source = { height: faces.height, width: faces.width, channels: faces.channels };
       const extent = JSON.stringify(source);
-      if (predictor?.extent !== extent)
+      if (predictor?.extent !== extent) {
+        await predictor?.create.then((earlier) => earlier.destroy());
         predictor = { extent, create: Predictor.create(gpu, parameters, { model, modelOptions, paradigm, batch, source, input }) };
+      }
       return (await predictor.create).predict(faces, onProgress, corruption);
+    },
+    async destroy() {
+      await predictor?.create.then((last) => last.destroy());
+      parameters.destroy(gpu);
     },
   };
 }

@@ -3,9 +3,8 @@ import { join } from 'node:path';
 import { NumericError, RunError, UsageError } from '../errors.js';
 import type { Evaluation } from '../evaluation/metrics.js';
 import { openDataset } from '../faces/dataset.js';
-import { copiedFaces } from '../faces/duplicates.js';
 import { EXPRESSIONS } from '../faces/expressions.js';
-import { type Dataset, type FaceSet, selectFaces } from '../faces/face-set.js';
+import { type Dataset, type FaceSet, limitTraining } from '../faces/face-set.js';
 import { openGpu } from '../gpu/dawn.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { warmUp } from '../gpu/warm-up.js';
@@ -15,11 +14,10 @@ import type { ModelName } from '../nn/models.js';
 import { OPTIMIZER_DEFAULTS, type OptimizerOptions } from '../optim/optimizer.js';
 import { parseSchedule, type Schedule } from '../optim/schedule.js';
 import { type Constants, constantsOf, type Lesson, paradigms } from '../paradigms/index.js';
-import { permutation } from '../random.js';
 import { AUGMENTATIONS, type FaceExtent, mostResidentBytes } from '../tensor/ops/augment.js';
 import { type CheckpointState, checkTensors, loadCheckpoint, saveCheckpoint } from './checkpoint.js';
 import { FaceStream } from './face-stream.js';
-import { judge } from './judge.js';
+import { judge, judgeWithoutCopies } from './judge.js';
 import { type Batch, Learner, type LearnerOptions, STEPS_IN_FLIGHT, type StepResult } from './learner.js';
 import { datasetOptions, type TrainOptions, trainConfig } from './options.js';
 import { Predictor } from './predictor.js';
@@ -70,19 +68,20 @@ export async function train(options: TrainOptions, line: ProgressLine, begunMs =
   const resumed = options.resume ? RunFolder.open(options.resume) : undefined;
   const checkpoint = resumed && (await loadCheckpoint(resumed.existingCheckpoint('last')));
   const gpu = await openGpu({ adapter: options.adapter, unsafe: options.unsafe, tuned: true });
-  if (options.precision === 'f16') gpu.requireF16();
-  const model = checkpoint ? (checkpoint.state.model as ModelName) : options.model === 'auto' ? defaultModel(gpu) : options.model;
-  const placeholder = paradigms[options.paradigm].lesson(placeholderFaces(options), {
-    constants,
-    seed: options.seed,
-    teacher: options.teacher ? new Float32Array(options.batch * EXPRESSIONS.length).fill(1 / EXPRESSIONS.length) : undefined,
-  });
-  const compiling = compileAhead(gpu, learnerOptions(options, { model, constants, lesson: placeholder }), options, line);
   try {
-    return await trainOn({ gpu, model, constants, options, line, begunMs }, compiling, resumed, checkpoint);
-  } catch (error) {
-    await compiling.finish().catch(() => {}); // a process that ends while its driver compiles may crash on the way out
-    throw error;
+    if (options.precision === 'f16') gpu.requireF16();
+    const model = checkpoint ? (checkpoint.state.model as ModelName) : options.model === 'auto' ? defaultModel(gpu) : options.model;
+    const placeholder = paradigms[options.paradigm].lesson(placeholderFaces(options), {
+      constants,
+      seed: options.seed,
+      teacher: options.teacher ? new Float32Array(options.batch * EXPRESSIONS.length).fill(1 / EXPRESSIONS.length) : undefined,
+    });
+    const compiling = compileAhead(gpu, learnerOptions(options, { model, constants, lesson: placeholder }), options, line);
+    return await trainOn({ gpu, model, constants, options, line, begunMs }, compiling, resumed, checkpoint).finally(
+      () => compiling.finish().catch(() => {}), // a process that ends while its driver compiles may crash on the way out
+    );
+  } finally {
+    gpu.close();
   }
 }
 
@@ -106,23 +105,21 @@ function placeholderFaces({ batch: count, size, channels }: TrainOptions): FaceS
 }
 
 async function trainOn(
-  { gpu, model, constants, options, line, begunMs }: Omit<Setup, 'dataset' | 'lesson' | 'folder'>,
+  { gpu, model, constants, options, line, begunMs }: Omit<Setup, 'dataset' | 'taught' | 'lesson' | 'folder'>,
   compiling: Compiling,
   resumed: RunFolder | undefined,
   checkpoint: Awaited<ReturnType<typeof loadCheckpoint>> | undefined,
 ): Promise<TrainingResult> {
-  const dataset = await openDataset(options.data, {
+  const opened = await openDataset(options.data, {
     ...datasetOptions(options, showReading(line)),
     keepIn: join(homedir(), '.cache', 'moue', 'faces'),
   });
   line.end();
+  const dataset = limitTraining(opened, options.limit);
   const paradigm = paradigms[options.paradigm];
-  if (options.limit > 0 && options.limit < dataset.train.count) {
-    dataset.train = selectFaces(dataset.train, permutation(0, 0, dataset.train.count).subarray(0, options.limit).sort());
-    dataset.notes.push(`${options.limit.toLocaleString('en-US')} of the training faces taken (--limit)`);
-  }
   const teacher = options.teacher ? await distributionsOf(gpu, options.teacher.split(','), dataset, options.batch, line) : undefined;
-  const lesson = paradigm.lesson(mistaken(dataset.train, options), { constants, seed: options.seed, teacher });
+  const taught = mistaken(dataset.train, options);
+  const lesson = paradigm.lesson(taught, { constants, seed: options.seed, teacher });
   const folder =
     resumed ??
     (await RunFolder.create({
@@ -134,7 +131,7 @@ async function trainOn(
       adapter: gpu.adapter,
     }));
   if (resumed && checkpoint) await resumed.resume(checkpoint.state.step);
-  const setup: Setup = { gpu, dataset, lesson, constants, model, options, folder, line, begunMs };
+  const setup: Setup = { gpu, dataset, taught, lesson, constants, model, options, folder, line, begunMs };
   for (const note of dataset.notes) line.print(`  ${note}`);
   line.print(
     `${dataset.train.name}: learning from ${lesson.faces.length.toLocaleString('en-US')} of ${dataset.train.count.toLocaleString('en-US')} faces; ${model} on ${gpu.adapter.description || gpu.adapter.device}`,
@@ -162,13 +159,13 @@ async function trainOn(
   const standing: Standing = { step: 0, epoch: 0, lossSum: 0, best: { accuracy: -1, epoch: 0 }, seconds: 0 };
   if (checkpoint && resumed) {
     const found = await learner.read();
-    for (const group of ['weights', 'optimizer', 'kept'] as const) checkTensors(resumed.checkpointPath, checkpoint[group], found[group]);
+    for (const group of ['weights', 'optimizer', 'kept', 'average'] as const)
+      checkTensors(resumed.checkpointPath, checkpoint[group] ?? new Map(), found[group] ?? new Map());
     learner.write(checkpoint);
     Object.assign(standing, checkpoint.state.standing);
   }
   const result = await new Training(setup, learner, standing).run();
   gpu.check();
-  gpu.close();
   return result;
 }
 
@@ -209,6 +206,7 @@ async function distributionsOf(
       );
     }
     const probabilities = await model.predict(train, (done) => line.update({ what: `asking ${run}`, done, total: train.count }));
+    await model.destroy();
     probabilities.forEach((share, i) => {
       mean[i] += share / runs.length;
     });
@@ -225,6 +223,8 @@ function defaultModel(gpu: Gpu): ModelName {
 interface Setup {
   gpu: Gpu;
   dataset: Dataset;
+  /** The training faces, with the annotations that are learned from. */
+  taught: FaceSet;
   lesson: Lesson;
   constants: Constants;
   model: ModelName;
@@ -290,7 +290,7 @@ function isStreamed(gpu: Gpu, { facesMemory }: TrainOptions, faces: FaceSet): bo
   return faces.pixels.length > Math.min(facesMemory * 2 ** 20, mostResidentBytes(gpu, extentOf(faces)));
 }
 
-export function extentOf({ height, width, channels }: FaceSet): FaceExtent {
+function extentOf({ height, width, channels }: FaceSet): FaceExtent {
   return { height, width, channels };
 }
 
@@ -333,8 +333,8 @@ class Training {
     private readonly learner: Learner,
     private readonly standing: Standing,
   ) {
-    const { gpu, options, lesson, dataset } = setup;
-    const { votes, voteNames, classes } = dataset.train;
+    const { gpu, options, lesson, dataset, taught } = setup;
+    const { votes, voteNames, classes } = taught;
     const most = pluralities(votes, voteNames.length, classes.length);
     this.pluralities = Int32Array.from(lesson.faces, (face) => most[face]);
     this.stream = isStreamed(gpu, options, dataset.train) ? new FaceStream(dataset.train, options.batch) : undefined;
@@ -399,7 +399,7 @@ class Training {
     learner.write(best);
     const { evaluation: validation } = await evaluate(dataset.validation, 'validation');
     const { evaluation: test, probabilities: testProbabilities } = await evaluate(dataset.test, 'test');
-    const testWithoutCopies = judgeWithoutCopies(dataset, testProbabilities);
+    const { withoutCopies: testWithoutCopies } = judgeWithoutCopies(dataset.test, testProbabilities, dataset.train);
     line.end();
     folder.log({ type: 'test', step: standing.step + 1, evaluation: test as never });
     const { peakBytes, boundBytes } = learner.program.memory;
@@ -444,7 +444,9 @@ class Training {
       const learningRate = this.schedule({ step, epoch: progress.epoch, totalSteps, totalEpochs: progress.epochs });
       const pixels = await this.stream?.take(facesOf(step), step + 1 < end ? facesOf(step + 1) : undefined);
       const next: Batch = { step, epoch: standing.epoch, learningRate, progress, rows, pixels };
-      this.pending.push({ batch: next, result: learner.step(next) });
+      const result = learner.step(next);
+      result.catch(() => {}); // met in take(), unless the run fails before
+      this.pending.push({ batch: next, result });
       this.hostMs.push(performance.now() - begun);
       if (this.pending.length === STEPS_IN_FLIGHT) await this.take();
       const every = options.checkpointEvery;
@@ -527,18 +529,6 @@ class Training {
     };
     await saveCheckpoint(path, { ...(await learner.read()), state });
   }
-}
-
-/** Copies of test faces in the training split (FER2013 has hundreds) make a test easier than it looks. */
-function judgeWithoutCopies({ train, test, classes }: Dataset, probabilities: Float32Array): Evaluation | undefined {
-  const copies = new Set(copiedFaces(test, train));
-  if (copies.size === 0) return undefined;
-  const rest = Array.from({ length: test.count }, (_, face) => face).filter((face) => !copies.has(face));
-  const rows = new Float32Array(rest.length * classes.length);
-  rest.forEach((face, i) => {
-    rows.set(probabilities.subarray(face * classes.length, (face + 1) * classes.length), i * classes.length);
-  });
-  return judge(selectFaces(test, rest), rows);
 }
 
 function epochLine(epoch: number, epochs: number, trainLoss: number, validation: Evaluation, improved: boolean): string {

@@ -1,12 +1,14 @@
+import { UsageError } from '#src/errors.js';
 import type { FaceSet } from '#src/faces/face-set.js';
 import type { Gpu } from '#src/gpu/gpu.js';
+import type { ModelName } from '#src/nn/models.js';
 import { OPTIMIZER_DEFAULTS } from '#src/optim/optimizer.js';
 import { constantsOf, type ParadigmName, paradigms } from '#src/paradigms/index.js';
 import { permutation } from '#src/random.js';
-import { Learner, type StepResult } from '#src/run/learner.js';
+import { Learner, type LearnerOptions, type StepResult } from '#src/run/learner.js';
 import { Predictor } from '#src/run/predictor.js';
 import { DIRECTIONS, drawStripes, SIDE } from '../run/stripes.js';
-import { assert, gpuSuite } from '../support/suite.js';
+import { assert, gpuSuite, rejects } from '../support/suite.js';
 
 const BATCH = 32;
 const EPOCHS = 8;
@@ -42,12 +44,12 @@ gpuSuite('paradigms', (test) => {
   const faces = facesOf(512, 1);
   const unseen = facesOf(256, 2);
 
-  const create = (gpu: Gpu, name: ParadigmName) => {
+  const optionsOf = (name: ParadigmName, model: ModelName = 'small'): LearnerOptions => {
     const paradigm = paradigms[name];
     const constants = constantsOf(name, SETTINGS[name] ?? '');
     const teacher = Float32Array.from(faces.votes, (share) => share / 10);
-    return Learner.create(gpu, faces.pixels, {
-      model: 'small',
+    return {
+      model,
       modelOptions: MODEL,
       paradigm,
       constants,
@@ -59,8 +61,9 @@ gpuSuite('paradigms', (test) => {
       source: EXTENT,
       input: EXTENT,
       augment: undefined,
-    });
+    };
   };
+  const create = (gpu: Gpu, name: ParadigmName) => Learner.create(gpu, faces.pixels, optionsOf(name));
 
   const stepsPerEpoch = faces.count / BATCH;
   const learn = async (gpu: Gpu, learner: Learner, from: number, to: number): Promise<StepResult[]> => {
@@ -95,6 +98,21 @@ gpuSuite('paradigms', (test) => {
     });
     return told.length / unseen.count;
   };
+
+  test('eac refuses a network whose last layer does not read the feature map', async (gpu) => {
+    await rejects(() => Learner.shaders(gpu, optionsOf('eac', 'vgg13')), UsageError, '--model', 'vgg13', 'resnet18');
+  });
+
+  test('pico leaves the confidences alone while its prototypes lie anywhere', async (gpu) => {
+    const learner = await create(gpu, 'pico');
+    const confidence = async () => (await learner.read()).kept.get('confidence')!.data;
+    const first = await confidence();
+    await learn(gpu, learner, 0, stepsPerEpoch);
+    assert.equal(await confidence(), first);
+    await learn(gpu, learner, stepsPerEpoch, stepsPerEpoch + 1);
+    assert.not.equal(await confidence(), first);
+    learner.destroy();
+  });
 
   for (const name of Object.keys(paradigms) as ParadigmName[]) {
     test(`${name} learns directions from votes, and goes on after a break bit by bit`, async (gpu) => {

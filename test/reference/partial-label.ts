@@ -41,8 +41,8 @@ export function confidence(scores: number[], set: number[], before: number[], ki
   if (kind === 'activation' || kind === 'largest' || kind === 'moving') {
     const values = scores.map((z, c) => (set[c] ? (kind === 'activation' ? z * Math.abs(1 - z) : z) : Number.NEGATIVE_INFINITY));
     const best = values.indexOf(Math.max(...values));
-    const kept = kind === 'moving' ? momentum : 0;
-    return before.map((share, c) => kept * share + (c === best ? 1 - kept : 0));
+    const chosen = before.map((_, c) => (c === best ? 1 : 0));
+    return kind === 'moving' ? before.map((share, c) => momentum * share + (1 - momentum) * chosen[c]) : chosen;
   }
   const p = softmaxRow(scores);
   const inside = p.reduce((sum, share, c) => sum + (set[c] ? share : 0), 0);

@@ -12,8 +12,8 @@ export interface ClassDistributionState {
 }
 
 /**
- * Keeps the mean prediction over the faces of each class, epoch by epoch (Liu et al. 2023, Ada-DF). Where the class itself has less than `threshold` of its mean
- * prediction, `threshold` takes its place and the rest is even.
+ * Keeps the mean prediction over the faces of each class, epoch by epoch (Liu et al. 2023, Ada-DF). Where the class itself has less than `threshold` of its
+ * mean prediction, `threshold` takes its place and the rest is even.
  * @param logits [N, C]
  * @param targets [N, C], one-hot
  * @throws ShapeError where shapes differ

@@ -4,8 +4,8 @@ import type { Tensor } from '../tensor.js';
 import { apply } from './arithmetic.js';
 
 /**
- * Rank regularisation of the importance weights of a batch (Wang et al. 2020, SCN, eq. 3): max(0, margin − (mean of the high group − mean of the low group)), the
- * high group being the `share` with the largest weights.
+ * Rank regularisation of the importance weights of a batch (Wang et al. 2020, SCN, eq. 3): max(0, margin − (mean of the high group − mean of the low group)),
+ * the high group being the `share` with the largest weights.
  * @param importance [N] or [N, 1]
  * @returns the loss [1], differentiable in `importance`, and the high group [N] of ones and zeros
  * @throws ShapeError where one of the groups would be empty
