@@ -54,17 +54,21 @@ export const rc = paradigm({
   },
 });
 
+/** Cross-entropy to the confidences that the model had in the candidates at its visit before; those of this visit take their place. */
+function lossByConfidence(kind: 'probability' | 'activation'): (step: TrainingStep) => Tensor {
+  return (step) => {
+    const confidence = confidenceOf(step);
+    const scores = step.student.logits(step.faces());
+    updateConfidence(step.tape, confidence.table, { scores, candidates: step.targets(), rows: step.rows }, { kind });
+    return softmaxDivergence(step.tape, scores, confidence.batch, { kind: 'cross-entropy' }).loss;
+  };
+}
+
 export const proden = paradigm({
   summary: 'PRODEN: candidates weighted by what the model said of the face before (Lv et al. 2020)',
   constants: CANDIDATES,
   lesson: candidatesOf,
-  loss(step) {
-    const { tape, student } = step;
-    const confidence = confidenceOf(step);
-    const logits = student.logits(step.faces());
-    updateConfidence(tape, confidence.table, { scores: logits, candidates: step.targets(), rows: step.rows }, { kind: 'probability' });
-    return softmaxDivergence(tape, logits, confidence.batch, { kind: 'cross-entropy' }).loss;
-  },
+  loss: lossByConfidence('probability'),
 });
 
 export const lws = paradigm({
@@ -93,13 +97,7 @@ export const cavl = paradigm({
   summary: 'CAVL: the candidate with the largest class activation value is the truth (Zhang et al. 2022)',
   constants: CANDIDATES,
   lesson: candidatesOf,
-  loss(step) {
-    const { tape, student } = step;
-    const confidence = confidenceOf(step);
-    const logits = student.logits(step.faces());
-    updateConfidence(tape, confidence.table, { scores: logits, candidates: step.targets(), rows: step.rows }, { kind: 'activation' });
-    return softmaxDivergence(tape, logits, confidence.batch, { kind: 'cross-entropy' }).loss;
-  },
+  loss: lossByConfidence('activation'),
 });
 
 export const crDpll = paradigm({
@@ -107,7 +105,7 @@ export const crDpll = paradigm({
   constants: {
     ...CANDIDATES,
     ramp: {
-      value: 1,
+      value: 0.125,
       min: 0.01,
       max: 1,
       about: 'share of the run in which the weight of the second part rises; the paper has 100 of 800 epochs',

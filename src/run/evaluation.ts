@@ -147,7 +147,7 @@ function perFace(
 /** 'all' or 'fog,jpeg' as names. @throws UsageError for one that does not exist. */
 export function parseCorruptions(text: string): readonly CorruptionName[] {
   if (text === 'all') return CORRUPTION_NAMES;
-  const names = [...new Set(text.split(','))];
+  const names = [...new Set(text.split(',').map((name) => name.trim()))];
   const stranger = names.find((name) => !CORRUPTION_NAMES.includes(name as CorruptionName));
   if (stranger === undefined) return names as CorruptionName[];
   const nearest = nearestName(stranger, CORRUPTION_NAMES);
