@@ -1,8 +1,7 @@
 /** The votes as a distribution, and how far each face's votes are to be trusted. */
-import { agreement } from '../labels/votes.js';
 import { dense } from '../nn/layers.js';
 import { add, exponential, mean, reshape, scale, softmaxDivergence } from '../tensor/ops/index.js';
-import { voteLesson } from './lessons.js';
+import { agreementLesson, voteLesson } from './lessons.js';
 import { paradigm } from './paradigm.js';
 
 export const distribution = paradigm({
@@ -14,18 +13,7 @@ export const distribution = paradigm({
 export const agreementWeighted = paradigm({
   summary: 'distribution, each face weighted by how far its annotators agree, 1 − H(votes)/log C',
   constants: { floor: { value: 0.2, min: 0, max: 1, about: 'weight where they do not agree at all' } },
-  lesson(faces, { constants: { floor } }) {
-    const lesson = voteLesson(faces);
-    const { length } = lesson.faces;
-    const classes = faces.classes.length;
-    const weights = Float32Array.from(
-      { length },
-      (_, row) => floor + (1 - floor) * agreement(lesson.targets.subarray(row * classes, (row + 1) * classes)),
-    );
-    // Of mean 1, so that the learning rate means what it does elsewhere.
-    const whole = weights.reduce((sum, weight) => sum + weight, 0) / length;
-    return { ...lesson, tables: { weights: weights.map((weight) => weight / whole) } };
-  },
+  lesson: (faces, { constants }) => agreementLesson(faces, constants.floor),
   loss(step) {
     const logits = step.student.logits(step.faces());
     return softmaxDivergence(step.tape, logits, step.targets(), { kind: 'kl', weight: step.table('weights') }).loss;

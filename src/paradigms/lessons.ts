@@ -4,7 +4,7 @@ import { type FaceSet, NO_LABEL } from '../faces/face-set.js';
 import { candidateSet } from '../labels/candidate-set.js';
 import { withoutOutliers } from '../labels/ferplus.js';
 import { oneHot } from '../labels/one-hot.js';
-import { distributions, plurality } from '../labels/votes.js';
+import { agreement, distributions, plurality } from '../labels/votes.js';
 import { uniform } from '../random.js';
 import type { Lesson } from './paradigm.js';
 
@@ -40,6 +40,18 @@ export function voteLesson(faces: FaceSet): Lesson {
     const row = rowOf(shares, face, faces.classes.length);
     return plurality(row) < 0 ? undefined : row;
   });
+}
+
+/**
+ * The shares of the votes, with the weight of each face as the table `weights`, [rows]: by how far its annotators agree, from `floor` where they do not at all, and of
+ * mean 1, so that the learning rate means what it does elsewhere.
+ */
+export function agreementLesson(faces: FaceSet, floor: number): Lesson {
+  const lesson = voteLesson(faces);
+  const classes = faces.classes.length;
+  const weights = Float32Array.from(lesson.faces, (_, row) => floor + (1 - floor) * agreement(rowOf(lesson.targets, row, classes)));
+  const mean = weights.reduce((sum, weight) => sum + weight, 0) / weights.length;
+  return { ...lesson, tables: { weights: weights.map((weight) => weight / mean) } };
 }
 
 /** The class with most votes as the only truth, for every face with a vote for a class. */

@@ -1,8 +1,7 @@
-import { agreement } from '../labels/votes.js';
 import { dense } from '../nn/layers.js';
 import { add, exponential, mean, multiply, reshape, scale, softmaxDivergence } from '../tensor/ops/index.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { voteLesson } from './lessons.js';
+import { agreementLesson } from './lessons.js';
 import { paradigm } from './paradigm.js';
 import { averagedLogits, softened } from './teachers.js';
 
@@ -14,23 +13,13 @@ import { averagedLogits, softened } from './teachers.js';
 export const moue = paradigm({
   summary: 'our recipe: distributions of votes, weighted by uncertainty, with distillation from the averaged weights',
   constants: {
-    teacher: { value: 0.5, min: 0, max: 1, about: "share of the averaged weights' distribution in the target; 0: no teacher" },
-    temperature: { value: 2, min: 0.1, max: 100, about: 'softens teacher and student' },
-    ramp: { value: 0.2, min: 0, max: 1, about: 'share of the run in which that of the teacher rises from 0' },
+    teacher: { value: 0.3, min: 0, max: 1, about: "share of the averaged weights' distribution in the target; 0: no teacher" },
+    temperature: { value: 1, min: 0.1, max: 100, about: 'softens teacher and student' },
+    ramp: { value: 1, min: 0, max: 1, about: 'share of the run in which that of the teacher rises from 0' },
     agreement: { value: 0.5, min: 0, max: 1, about: 'weight of a face whose annotators do not agree at all; 1: all weigh the same' },
     variance: { value: 0, min: 0, max: 1, about: '1: faces weigh by a learned variance as well' },
   },
-  lesson(faces, { constants }) {
-    const lesson = voteLesson(faces);
-    const classes = faces.classes.length;
-    const weights = Float32Array.from(lesson.faces, (_, row) => {
-      const shares = lesson.targets.subarray(row * classes, (row + 1) * classes);
-      return constants.agreement + (1 - constants.agreement) * agreement(shares);
-    });
-    // Of mean 1, so that the learning rate means what it does elsewhere.
-    const whole = weights.reduce((sum, weight) => sum + weight, 0) / weights.length;
-    return { ...lesson, tables: { weights: weights.map((weight) => weight / whole) } };
-  },
+  lesson: (faces, { constants }) => agreementLesson(faces, constants.agreement),
   loss(step) {
     const { tape, student, constants, batch } = step;
     const { pooled } = student.features(step.faces());
