@@ -1,3 +1,4 @@
+import { ShapeError } from '#src/errors.js';
 import type { Gpu } from '#src/gpu/gpu.js';
 import { type ModelName, type ModelOptions, models } from '#src/nn/models.js';
 import { Parameters } from '#src/nn/parameters.js';
@@ -5,7 +6,7 @@ import { normal } from '#src/random.js';
 import { softmaxDivergence } from '#src/tensor/ops/index.js';
 import { Program } from '#src/tensor/program.js';
 import { Tape } from '#src/tensor/tape.js';
-import { assert, gpuSuite } from '../support/suite.js';
+import { assert, gpuSuite, rejects } from '../support/suite.js';
 import { assertClose, randomArray } from '../support/tensors.js';
 
 interface Recording {
@@ -114,6 +115,21 @@ gpuSuite('models', (test) => {
         .map(({ params }) => params.rate);
     assert.equal(rates(true), [0.25, 0.25, 0.25, 0.25, 0.5, 0.5]);
     assert.equal(rates(false), []);
+  });
+
+  test('vit drops paths more often in later blocks, none in the first, and none in evaluation', async (gpu) => {
+    const rates = (training: boolean) =>
+      record(gpu, 'vit', { batch: 2, size: 48, training, options: { dropPath: 0.375 } })
+        .tape.launches.filter(({ shader }) => shader.name === 'dropout')
+        .map(({ params }) => params.rate);
+    assert.equal(rates(true), [0.125, 0.125, 0.25, 0.25, 0.375, 0.375]);
+    assert.equal(rates(false), []);
+  });
+
+  test('vit refuses faces that do not divide into patches', async (gpu) => {
+    for (const size of [50, 100]) {
+      await rejects(() => record(gpu, 'vit', { batch: 1, size }), ShapeError, `${size}×${size}`, '--size');
+    }
   });
 
   for (const [model, recording] of TINY) {
