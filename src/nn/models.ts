@@ -125,7 +125,7 @@ interface TransformerSizes {
 }
 
 /**
- * A vision transformer (Dosovitskiy et al. 2021) with norms first. Faces below 96 pixels are cut into 8×8 patches, others into patches of 16×16 pixels. First values
+ * A vision transformer (Dosovitskiy et al. 2021) with norms first. Faces below 96 pixels are cut into 64 patches, others into patches of 16×16 pixels. First values
  * are those of He et al. 2022: Glorot's, positions that are sines and cosines and then learned, a class token of deviation 0.02. Activations stay f32.
  */
 function visionTransformer({ headWidth, heads, depth }: TransformerSizes): Backbone {
@@ -136,7 +136,7 @@ function visionTransformer({ headWidth, heads, depth }: TransformerSizes): Backb
       const { tape, parameters } = scope;
       const width = heads * widen(headWidth, options.width);
       const patch = patchSize(faces);
-      const patches = dense(inside(scope, 'patches'), patchesOf(tape, faces, patch), width);
+      const patches = dense(inside(scope, 'patches'), patchesOf(tape, ops.cast(tape, faces, 'f32'), patch), width);
       const count = patches.shape[1];
       const side = Math.sqrt(count);
       const classToken = parameters.weight(inside(scope, 'class_token').path, [1, 1, width], normalOf(0.02), false);
@@ -168,9 +168,7 @@ function patchSize({ shape }: Tensor): number {
     throw new ShapeError(
       `patches of faces of ${height}×${width}`,
       'Give square faces, of a multiple of 8 pixels below 96 and of 16 from there on.',
-      {
-        field: '--size',
-      },
+      { field: '--size' },
     );
   }
   return patch;
