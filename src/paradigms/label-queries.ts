@@ -11,7 +11,10 @@ function answersOf(student: Student, faces: Tensor): LabelAnswers {
   return decoder(student.auxiliary('label_queries'), map, { classes: student.options.classes, heads: 4, layers: 2 });
 }
 
-/** Of the paper's method (arXiv 2209.15402) what follows the pretraining: label queries, whose embeddings are spread out against rare classes being crowded, told by PRODEN. */
+/**
+ * Of the paper's method (arXiv 2209.15402) what follows the pretraining: one query per class, their embeddings spread evenly so that rare classes are not crowded,
+ * and targets that follow the answers as in PRODEN.
+ */
 export const labelQueries = paradigm({
   summary: 'a decoder that asks the feature map for each expression, its answers weighted among the candidates (arXiv 2209.15402)',
   constants: {

@@ -102,8 +102,7 @@ gpuSuite('label queries', (test) => {
     parameters.destroy(gpu);
   });
 
-  test('look where a class is to be seen: the map that is best followed is the one drawn', async (gpu) => {
-    // With one layer whose keys stand out at a single place, all heads look there.
+  test('look for a class where the keys are like its query', async (gpu) => {
     const tape = new Tape(gpu);
     const parameters = Parameters.create();
     const map = tape.input('map', [1, 2, 2, 8]);
