@@ -1,4 +1,5 @@
 /** The networks on which engines are compared, with first values that any engine can repeat; tools/peers/models.mjs has the same for the peers. */
+import { models } from '#src/nn/models.js';
 import type { Parameters } from '#src/nn/parameters.js';
 import * as ops from '#src/tensor/ops/index.js';
 import type { Tape } from '#src/tensor/tape.js';
@@ -13,7 +14,7 @@ const FIRST_SEED = 7;
 /** Layers whose parameters are declared as they are met. */
 class Layers {
   private readonly tape: Tape;
-  private readonly parameters: Parameters;
+  readonly parameters: Parameters;
   private declared = 0;
 
   constructor(tape: Tape, parameters: Parameters) {
@@ -64,28 +65,9 @@ class Layers {
   }
 
   dense(x: Tensor, outputs: number): Tensor {
-    const { weight, bias } = this.denseParameters(x, outputs);
-    return ops.matmul(this.tape, x, weight, { bias });
-  }
-
-  /** One dense layer as several of `outputs` columns each, which spares cutting what it gives, and joining its gradients, when each goes its own way. */
-  denseParts(x: Tensor, outputs: number, parts: number): Tensor[] {
-    const { weight, bias } = this.denseParameters(x, parts * outputs);
-    return Array.from({ length: parts }, (_, part) => {
-      const columns = (tensor: Tensor, axis: number) => ops.slice(this.tape, tensor, axis, part * outputs, (part + 1) * outputs);
-      return ops.matmul(this.tape, x, columns(weight, 1), { bias: columns(bias, 0) });
-    });
-  }
-
-  private denseParameters(x: Tensor, outputs: number): { weight: Tensor; bias: Tensor } {
     const inputs = x.shape.at(-1)!;
-    return { weight: this.uniform([inputs, outputs], Math.sqrt(3 / inputs)), bias: this.filled(outputs, 0) };
-  }
-
-  layerNorm(x: Tensor): Tensor {
-    const width = x.shape.at(-1)!;
-    const [scale, shift] = [this.filled(width, 1), this.filled(width, 0)];
-    return ops.layerNorm(this.tape, x, { scale, shift });
+    const weight = this.uniform([inputs, outputs], Math.sqrt(3 / inputs));
+    return ops.matmul(this.tape, x, weight, { bias: this.filled(outputs, 0) });
   }
 }
 
@@ -123,28 +105,16 @@ function m2(tape: Tape, layers: Layers, faces: Tensor): Tensor {
   return layers.dense(ops.globalAveragePool(tape, x), CLASSES);
 }
 
-/** A vision transformer (Dosovitskiy et al. 2021) with norms first: patches of 6×6 and a class token, width 192, depth 4, 3 heads. */
-function m3(tape: Tape, layers: Layers, faces: Tensor): Tensor {
-  const [patch, width, depth, heads] = [6, 192, 4, 3];
-  const [batch, side] = [faces.shape[0], FACE_SIZE / patch];
-  const tokens = side * side + 1;
-  const rows = ops.permute(tape, ops.reshape(tape, faces, [batch, side, patch, side, patch]), [0, 1, 3, 2, 4]);
-  const patches = layers.dense(ops.reshape(tape, rows, [batch, tokens - 1, patch * patch]), width);
-  const learned = (shape: number[]) => layers.uniform(shape, Math.sqrt(6 / width));
-  const zeros = tape.constant('zeros', [batch, 1, width], new Float32Array(batch * width));
-  const everywhere = ops.add(tape, zeros, learned([1, 1, width]));
-  let x = ops.add(tape, ops.concat(tape, [everywhere, patches], 1), learned([1, tokens, width]));
-  for (let block = 0; block < depth; block++) {
-    const [query, key, value] = layers.denseParts(layers.layerNorm(x), width, 3).map((part) => {
-      return ops.permute(tape, ops.reshape(tape, part, [batch, tokens, heads, width / heads]), [0, 2, 1, 3]);
-    });
-    const seen = ops.permute(tape, ops.attention(tape, query, key, value), [0, 2, 1, 3]);
-    x = ops.add(tape, x, layers.dense(ops.reshape(tape, seen, [batch, tokens, width]), width));
-    const wide = ops.gelu(tape, layers.dense(layers.layerNorm(x), 4 * width));
-    x = ops.add(tape, x, layers.dense(wide, width));
-  }
-  const classToken = ops.slice(tape, layers.layerNorm(x), 1, 0, 1);
-  return layers.dense(ops.reshape(tape, classToken, [batch, width]), CLASSES);
+/** `vit` for 48×48 faces, all but its norms and biases drawn anew. */
+function m3(tape: Tape, { parameters }: Layers, faces: Tensor): Tensor {
+  const logits = models.vit({ tape, parameters, path: '' }, faces, { classes: CLASSES, width: 1, dropout: 0 });
+  [...parameters.entries.values()].forEach((entry, i) => {
+    const { shape, size } = entry.tensor;
+    if (shape.length === 1) return;
+    const bound = Math.sqrt(shape.length === 2 ? 3 / shape[0]! : 6 / shape.at(-1)!);
+    entry.initial = (values) => values.set(uniformNumbers(size, bound, FIRST_SEED + 1 + i));
+  });
+  return logits;
 }
 
 const NETWORKS = { m1, m2, m3 };

@@ -1,4 +1,4 @@
-/** Layers as plain functions: a scope tells where their parameters are, `x` is [N, H, W, C] or [N, C]. */
+/** Layers as plain functions: a scope tells where their parameters are, `x` is [N, H, W, C], [N, T, C] or [N, C]. */
 import * as ops from '../tensor/ops/index.js';
 import type { Tape } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
@@ -64,12 +64,38 @@ export function batchNorm(
   return ops.batchNorm(tape, x, norm, { activation, ...(residual && { residual }) });
 }
 
-/** [N, C] → [N, outputs]; weight [C, outputs]. */
-export function dense(scope: Scope, x: Tensor, outputs: number): Tensor {
+/** Layer normalisation over the last axis. */
+export function layerNorm(scope: Scope, x: Tensor): Tensor {
   const { tape, parameters, path } = scope;
+  const shape = [x.shape.at(-1)!];
+  const scale = parameters.weight(join(path, 'scale'), shape, ones);
+  const shift = parameters.weight(join(path, 'shift'), shape, zeros);
+  return ops.layerNorm(tape, x, { scale, shift });
+}
+
+/** [..., C] → [..., outputs]; weight [C, outputs]. */
+export function dense(scope: Scope, x: Tensor, outputs: number): Tensor {
+  const { weight, bias } = denseParameters(scope, x, outputs);
+  return ops.matmul(scope.tape, x, weight, { bias });
+}
+
+/**
+ * One dense layer as `parts` of [..., outputs] each. Its weights are cut instead of what it gives, which is larger, and of which the gradients would have to be
+ * joined.
+ */
+export function denseParts(scope: Scope, x: Tensor, outputs: number, parts: number): Tensor[] {
+  const { tape } = scope;
+  const { weight, bias } = denseParameters(scope, x, parts * outputs);
+  return Array.from({ length: parts }, (_, part) => {
+    const columns = (tensor: Tensor, axis: number) => ops.slice(tape, tensor, axis, part * outputs, (part + 1) * outputs);
+    return ops.matmul(tape, x, columns(weight, 1), { bias: columns(bias, 0) });
+  });
+}
+
+function denseParameters({ parameters, path }: Scope, x: Tensor, outputs: number): { weight: Tensor; bias: Tensor } {
   const inputs = x.shape.at(-1)!;
   const weight = parameters.weight(join(path, 'weight'), [inputs, outputs], glorotNormal(inputs, outputs));
-  return ops.matmul(tape, x, weight, { bias: parameters.weight(join(path, 'bias'), [outputs], zeros) });
+  return { weight, bias: parameters.weight(join(path, 'bias'), [outputs], zeros) };
 }
 
 /** Convolution without bias, batch norm, ReLU. */

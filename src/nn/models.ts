@@ -1,6 +1,9 @@
+import { ShapeError } from '../errors.js';
 import * as ops from '../tensor/ops/index.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { convolution, convolutionNormRelu, dense, inside, residualBlock, type Scope } from './layers.js';
+import { convolution, convolutionNormRelu, dense, inside, layerNorm, residualBlock, type Scope } from './layers.js';
+import { normalOf } from './parameters.js';
+import { patchesOf, sinCosPositions, transformerBlock } from './transformer.js';
 
 export interface ModelOptions {
   classes: number;
@@ -8,13 +11,15 @@ export interface ModelOptions {
   width: number;
   /** Rate before the last layer; `vgg13` has its paper's rates besides, scaled by this over 0.5. */
   dropout: number;
+  /** Of `vit` in training: share of the faces that skip a branch of the last block, falling evenly to 0 at the first (Huang et al. 2016). By default 0. */
+  dropPath?: number;
 }
 
 /** What a backbone makes of faces, and the last layer reads. */
 export interface Features {
   /** The last feature map, [N, H', W', D]. */
   map: Tensor;
-  /** [N, D]; for `small` and `resnet18` the mean of `map` over its places, after dropout. */
+  /** [N, D], after dropout; for `small` and `resnet18` the mean of `map` over its places, for `vit` the class token. */
   pooled: Tensor;
 }
 
@@ -111,12 +116,73 @@ function vggGroup(scope: Scope, faces: Tensor, index: number, { width, dropout }
   return ops.dropout(scope.tape, ops.maxPool2d(scope.tape, x, { kernel: 2 }), dropout / 2);
 }
 
+/** A vision transformer's sizes at width 1. */
+interface TransformerSizes {
+  /** Channels of each head. */
+  headWidth: number;
+  heads: number;
+  depth: number;
+}
+
+/**
+ * A vision transformer (Dosovitskiy et al. 2021) with norms first. Faces below 96 pixels are cut into 64 patches, others into patches of 16×16 pixels. First values
+ * are those of He et al. 2022: Glorot's, positions that are sines and cosines and then learned, a class token of deviation 0.02. Activations stay f32.
+ */
+function visionTransformer({ headWidth, heads, depth }: TransformerSizes): Backbone {
+  const block = (scope: Scope, tokens: Tensor, index: number, { dropPath = 0 }: ModelOptions) =>
+    transformerBlock(inside(scope, `block${index + 1}`), tokens, { heads, dropPath: (dropPath * index) / Math.max(1, depth - 1) });
+  return {
+    trunk(scope, faces, options) {
+      const { tape, parameters } = scope;
+      const width = heads * widen(headWidth, options.width);
+      const patch = patchSize(faces);
+      const patches = dense(inside(scope, 'patches'), patchesOf(tape, ops.cast(tape, faces, 'f32'), patch), width);
+      const count = patches.shape[1];
+      const side = Math.sqrt(count);
+      const classToken = parameters.weight(inside(scope, 'class_token').path, [1, 1, width], normalOf(0.02), false);
+      const first = (values: Float32Array) => values.set(sinCosPositions(side, side, width), width); // behind the class token's zeros
+      const positions = parameters.weight(inside(scope, 'positions').path, [1, 1 + count, width], first, false);
+      const everywhere = ops.add(tape, positions, ops.pad(tape, classToken, 1, 0, count));
+      let tokens = ops.add(tape, ops.pad(tape, patches, 1, 1, 0), everywhere);
+      for (let index = 0; index < depth - 1; index++) tokens = block(scope, tokens, index, options);
+      return tokens;
+    },
+    top(scope, tokens, options) {
+      const { tape } = scope;
+      const seen = layerNorm(inside(scope, 'norm'), block(scope, tokens, depth - 1, options));
+      const [batch, count, width] = seen.shape;
+      const side = Math.sqrt(count - 1);
+      const pooled = ops.reshape(tape, ops.slice(tape, seen, 1, 0, 1), [batch, width]);
+      return {
+        map: ops.reshape(tape, ops.slice(tape, seen, 1, 1, count), [batch, side, side, width]),
+        pooled: ops.dropout(tape, pooled, options.dropout),
+      };
+    },
+  };
+}
+
+function patchSize({ shape }: Tensor): number {
+  const [, height, width] = shape;
+  const patch = height < 96 ? height / 8 : 16;
+  if (height !== width || height % patch !== 0 || !Number.isInteger(patch)) {
+    throw new ShapeError(
+      `patches of faces of ${height}×${width}`,
+      'Give square faces, of a multiple of 8 pixels below 96 and of 16 from there on.',
+      { field: '--size' },
+    );
+  }
+  return patch;
+}
+
+/** As small as to train on a processor: 1.8 M weights. */
+const vit = visionTransformer({ headWidth: 64, heads: 3, depth: 4 });
+
 /** The last layer: features [N, D] → logits [N, classes]. */
 export function classify(scope: Scope, pooled: Tensor, { classes }: ModelOptions): Tensor {
   return dense(inside(scope, 'head'), pooled, classes);
 }
 
-export const backbones = { small, resnet18, vgg13 } satisfies Record<string, Backbone>;
+export const backbones = { small, resnet18, vgg13, vit } satisfies Record<string, Backbone>;
 export type ModelName = keyof typeof backbones;
 
 /** A whole network: faces [N, H, W, C] → logits [N, classes]. */
@@ -126,4 +192,9 @@ function whole({ trunk, top }: Backbone): Model {
   return (scope, faces, options) => classify(scope, top(scope, trunk(scope, faces, options), options).pooled, options);
 }
 
-export const models: Readonly<Record<ModelName, Model>> = { small: whole(small), resnet18: whole(resnet18), vgg13: whole(vgg13) };
+export const models: Readonly<Record<ModelName, Model>> = {
+  small: whole(small),
+  resnet18: whole(resnet18),
+  vgg13: whole(vgg13),
+  vit: whole(vit),
+};

@@ -167,7 +167,8 @@ export function glorotNormal(fanIn: number, fanOut: number): Initial {
   return normalOf(Math.sqrt(2 / (fanIn + fanOut)));
 }
 
-function normalOf(deviation: number): Initial {
+/** Normal with this standard deviation. */
+export function normalOf(deviation: number): Initial {
   return (values, random) => {
     for (let i = 0; i < values.length; i++) values[i] = deviation * random(i);
   };

@@ -3,6 +3,7 @@ import { readConstants } from './constants.js';
 import { agreementWeighted, aleatoric, distribution } from './distribution.js';
 import { eac } from './eac.js';
 import { ferPlusCrossEntropy, ferPlusMajority, ferPlusMultiTarget, ferPlusProbability } from './ferplus.js';
+import { labelQueries } from './label-queries.js';
 import { moue } from './moue.js';
 import { neighbours } from './neighbours.js';
 import { labelSmoothing, oneHot, singleLabel } from './one-hot.js';
@@ -42,6 +43,7 @@ export const paradigms = {
   cavl,
   'cr-dpll': crDpll,
   pico,
+  'label-queries': labelQueries,
 } satisfies Record<string, Paradigm>;
 
 export type ParadigmName = keyof typeof paradigms;

@@ -1,3 +1,4 @@
+import { ShapeError } from '#src/errors.js';
 import type { Gpu } from '#src/gpu/gpu.js';
 import { type ModelName, type ModelOptions, models } from '#src/nn/models.js';
 import { Parameters } from '#src/nn/parameters.js';
@@ -5,7 +6,7 @@ import { normal } from '#src/random.js';
 import { softmaxDivergence } from '#src/tensor/ops/index.js';
 import { Program } from '#src/tensor/program.js';
 import { Tape } from '#src/tensor/tape.js';
-import { assert, gpuSuite } from '../support/suite.js';
+import { assert, gpuSuite, rejects } from '../support/suite.js';
 import { assertClose, randomArray } from '../support/tensors.js';
 
 interface Recording {
@@ -29,6 +30,8 @@ function record(gpu: Gpu, model: ModelName, { batch, size, channels = 1, trainin
  * Trained values at width 1 with 8 classes, worked out by hand.
  * small: stem 9·C·16 + 32, blocks 14,528 + 57,728 + 230,144, head 1,032.
  * vgg13: first convolution 9·C·64 + 64, the nine others 3,503,936, dense layers 256·(size/16)²·1024 + 1,024 and 1,049,600, head 8,200. FER+ has 64×64 grey faces.
+ * vit: patches (size/8)²·C·192 + 192, class token and 65 positions of 192, 4 blocks of 444,864 (norms 768, attention 111,168 + 37,056, layers of 768
+ * 148,224 + 147,648), norm 384, head 1,544; from 96 pixels 16²·C·192 + 192 and 1 + (size/16)² positions.
  * resnet18: the 11,689,512 of torchvision less its stem and head (9,408 + 513,000), with the head 4,104 and the stem 9·C·64, from 96 pixels 49·C·64.
  */
 const COUNTS: [ModelName, size: number, channels: number, count: number][] = [
@@ -43,6 +46,9 @@ const COUNTS: [ModelName, size: number, channels: number, count: number][] = [
   ['resnet18', 64, 3, 11_172_936],
   ['resnet18', 112, 1, 11_174_344],
   ['resnet18', 112, 3, 11_180_616],
+  ['vit', 48, 1, 1_801_160],
+  ['vit', 64, 1, 1_806_536],
+  ['vit', 224, 3, 1_967_048],
 ];
 
 /** Side of the last feature map, from halvings counted by hand; networks for large faces halve them once or twice more in the stem. */
@@ -55,11 +61,12 @@ const SIDES: [ModelName, size: number, side: number][] = [
   ['resnet18', 112, 4],
 ];
 
-/** Tiny forms of the three, the second with the stem for large faces. */
+/** Tiny forms of all, the second with the stem for large faces. */
 const TINY: [ModelName, Recording][] = [
   ['small', { batch: 3, size: 24, options: { width: 0.25 } }],
   ['resnet18', { batch: 2, size: 96, channels: 3, options: { width: 0.125 } }],
   ['vgg13', { batch: 3, size: 32, options: { width: 0.02 } }],
+  ['vit', { batch: 3, size: 24, options: { width: 0.125 } }],
 ];
 
 gpuSuite('models', (test) => {
@@ -108,6 +115,21 @@ gpuSuite('models', (test) => {
         .map(({ params }) => params.rate);
     assert.equal(rates(true), [0.25, 0.25, 0.25, 0.25, 0.5, 0.5]);
     assert.equal(rates(false), []);
+  });
+
+  test('vit drops paths more often in later blocks, none in the first, and none in evaluation', async (gpu) => {
+    const rates = (training: boolean) =>
+      record(gpu, 'vit', { batch: 2, size: 48, training, options: { dropPath: 0.375 } })
+        .tape.launches.filter(({ shader }) => shader.name === 'dropout')
+        .map(({ params }) => params.rate);
+    assert.equal(rates(true), [0.125, 0.125, 0.25, 0.25, 0.375, 0.375]);
+    assert.equal(rates(false), []);
+  });
+
+  test('vit refuses faces that do not divide into patches', async (gpu) => {
+    for (const size of [50, 100]) {
+      await rejects(() => record(gpu, 'vit', { batch: 1, size }), ShapeError, `${size}×${size}`, '--size');
+    }
   });
 
   for (const [model, recording] of TINY) {
