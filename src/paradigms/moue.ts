@@ -7,13 +7,15 @@ import { averagedLogits, softened } from './teachers.js';
 
 /**
  * What this project is for: labels are never made discrete. The target is the distribution of the votes; faces weigh by how far their annotators agree and,
- * on demand, by a variance that the model learns (Kendall & Gal 2017); and the running average of the model's own weights teaches it whole distributions
- * (Tarvainen & Valpola 2017; Hinton, Vinyals & Dean 2015) of another view of the face. With agreement=1, variance=0 and teacher=0 this is `distribution`.
+ * on demand, by a variance that the model learns (Kendall & Gal 2017); and, on demand, the running average of the model's own weights teaches it whole
+ * distributions (Tarvainen & Valpola 2017; Hinton, Vinyals & Dean 2015) of another view of the face. Neither of the two has paid on validation faces in short
+ * runs. With agreement=1, variance=0 and teacher=0 this is `distribution`.
  */
 export const moue = paradigm({
-  summary: 'our recipe: distributions of votes, weighted by uncertainty, with distillation from the averaged weights',
+  summary:
+    'our recipe: distributions of votes, weighted by how far annotators agree; on demand with distillation from the averaged weights',
   constants: {
-    teacher: { value: 0.3, min: 0, max: 1, about: "share of the averaged weights' distribution in the target; 0: no teacher" },
+    teacher: { value: 0, min: 0, max: 1, about: "share of the averaged weights' distribution in the target; 0: no teacher" },
     temperature: { value: 1, min: 0.1, max: 100, about: 'softens teacher and student' },
     ramp: { value: 1, min: 0, max: 1, about: 'share of the run in which that of the teacher rises from 0' },
     agreement: { value: 0.5, min: 0, max: 1, about: 'weight of a face whose annotators do not agree at all; 1: all weigh the same' },

@@ -21,6 +21,7 @@ const LEAST_OF_SLOW: Partial<Record<ParadigmName, number>> = { 'ada-df': 0.35, l
 
 /** Constants that make the later part of a method begin within the few epochs of this test. */
 const SETTINGS: Partial<Record<ParadigmName, string>> = {
+  moue: 'teacher=0.3', // all its parts
   scn: 'relabelEpoch=2',
   'ada-df': 'beta=2',
   eac: 'consistency=0.1', // mirroring changes the direction of a stripe, as it does not change an expression
