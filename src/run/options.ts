@@ -297,7 +297,7 @@ const COMPARE_TABLE = {
   ...grouped('What to compare:', {
     paradigms: {
       type: 'string',
-      description: 'Names with commas between them, the baseline first; with other constants as in moue:teacher=0:agreement=1',
+      description: 'Names with commas between them, the baseline first; with other constants as in moue:teacher=0.3:agreement=1',
       notes: [PARADIGMS.join(', ')],
       default: 'one-hot,distribution,moue',
     },
