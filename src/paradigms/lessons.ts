@@ -4,7 +4,7 @@ import { type FaceSet, NO_LABEL } from '../faces/face-set.js';
 import { candidateSet } from '../labels/candidate-set.js';
 import { withoutOutliers } from '../labels/ferplus.js';
 import { oneHot } from '../labels/one-hot.js';
-import { agreement, distributions, plurality } from '../labels/votes.js';
+import { agreement, distributions, drawnPluralities, plurality } from '../labels/votes.js';
 import { uniform } from '../random.js';
 import type { Lesson } from './paradigm.js';
 
@@ -54,10 +54,11 @@ export function agreementLesson(faces: FaceSet, floor: number): Lesson {
   return { ...lesson, tables: { weights: weights.map((weight) => weight / mean) } };
 }
 
-/** The class with most votes as the only truth, for every face with a vote for a class. */
-export function pluralityLesson(faces: FaceSet, smoothing = 0): Lesson {
-  const lesson = voteLesson(faces);
-  return { ...lesson, targets: mapRows(lesson, faces, (row) => oneHot(plurality(row), row.length, smoothing)) };
+/** The class with most votes as the only truth, for every face with a vote for a class. The seed breaks ties, for each face anew. */
+export function pluralityLesson(faces: FaceSet, seed: number, smoothing = 0): Lesson {
+  const classes = faces.classes.length;
+  const most = drawnPluralities(voteShares(faces), classes, classes, seed);
+  return lessonOf(faces, (face) => (most[face] < 0 ? undefined : oneHot(most[face], classes, smoothing)));
 }
 
 /** The dataset's own single label. @throws InputError where it has none. */
@@ -82,14 +83,14 @@ export function candidateLesson(faces: FaceSet, { votes: threshold, flip, seed }
   const classes = faces.classes.length;
   const columns = faces.voteNames.length;
   const lesson = voteLesson(faces);
+  const most = drawnPluralities(voteShares(faces), classes, classes, seed);
   const targets = new Float32Array(lesson.targets.length);
   lesson.faces.forEach((face, row) => {
     const votes = faces.votes.subarray(face * columns, face * columns + classes);
     const isShare = votes.reduce((sum, vote) => sum + vote, 0) < 1.5;
-    const label = plurality(rowOf(lesson.targets, row, classes));
     const set =
       flip > 0
-        ? Float32Array.from({ length: classes }, (_, c) => (c === label || uniform(seed, FLIP_STREAM, face, c) < flip ? 1 : 0))
+        ? Float32Array.from({ length: classes }, (_, c) => (c === most[face] || uniform(seed, FLIP_STREAM, face, c) < flip ? 1 : 0))
         : candidateSet(votes, isShare ? { share: threshold / 10 } : { votes: threshold });
     targets.set(set, row * classes);
   });

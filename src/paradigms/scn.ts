@@ -27,7 +27,7 @@ export const scn = paradigm({
     relabelMargin: { value: 0.2, min: 0, max: 1, about: 'a label gives way to a class more probable by over this' },
     relabelEpoch: { value: 10, min: 0, about: 'labels stay as they are before this epoch' },
   },
-  lesson: (faces) => pluralityLesson(faces),
+  lesson: (faces, { seed }) => pluralityLesson(faces, seed),
   loss(step) {
     const { tape, student, constants } = step;
     const labels = step.keepTable('labels');

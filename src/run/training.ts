@@ -9,7 +9,7 @@ import { openGpu } from '../gpu/dawn.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { warmUp } from '../gpu/warm-up.js';
 import { withWrongLabels } from '../labels/noise.js';
-import { pluralities } from '../labels/votes.js';
+import { drawnPluralities } from '../labels/votes.js';
 import type { ModelName } from '../nn/models.js';
 import { OPTIMIZER_DEFAULTS, type OptimizerOptions } from '../optim/optimizer.js';
 import { parseSchedule, type Schedule } from '../optim/schedule.js';
@@ -322,7 +322,7 @@ class Training {
   private readonly totalSteps: number;
   private readonly pace = new Pace();
   private readonly hostMs: number[] = [];
-  /** The majority class of each face of the lesson. */
+  /** The class with most votes of each face of the lesson, as paradigms of one label take it. */
   private readonly pluralities: Int32Array;
   private readonly stream: FaceStream | undefined;
   private startedMs = performance.now();
@@ -335,7 +335,7 @@ class Training {
   ) {
     const { gpu, options, lesson, dataset, taught } = setup;
     const { votes, voteNames, classes } = taught;
-    const most = pluralities(votes, voteNames.length, classes.length);
+    const most = drawnPluralities(votes, voteNames.length, classes.length, options.seed);
     this.pluralities = Int32Array.from(lesson.faces, (face) => most[face]);
     this.stream = isStreamed(gpu, options, dataset.train) ? new FaceStream(dataset.train, options.batch) : undefined;
     this.schedule = scheduleOf(options);
