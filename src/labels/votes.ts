@@ -49,13 +49,14 @@ export function plurality(votes: ArrayLike<number>): number {
 /**
  * The class with most votes of every row, −1 where there are none: [count]. Of several equals each is as likely as the others, drawn for each face: always the
  * first of them would teach that whatever is in doubt is the first class.
+ * @param use tells one draw of a seed from another
  */
-export function drawnPluralities(votes: Float32Array, columns: number, classes: number, seed: number): Int32Array {
+export function drawnPluralities(votes: Float32Array, columns: number, classes: number, seed: number, use = 0): Int32Array {
   return Int32Array.from({ length: rowCount(votes, columns, classes) }, (_, face) => {
     const row = votes.subarray(face * columns, face * columns + classes);
     const most = row[plurality(row)];
     const equals = [...row.keys()].filter((index) => row[index] === most);
-    return equals.length > 0 ? equals[Math.floor(uniform(seed, TIE_STREAM, face) * equals.length)] : -1;
+    return equals.length > 0 ? equals[Math.floor(uniform(seed, TIE_STREAM, face, use) * equals.length)] : -1;
   });
 }
 

@@ -88,6 +88,15 @@ const TRAIN_TABLE = {
       range: { min: 0, max: 1 },
       fixed: true,
     },
+    candidates: {
+      type: 'number',
+      description:
+        'Learn from candidate sets alone: the class with most votes, after --wrong-labels, and every other class with this probability: for experiments',
+      default: 0,
+      range: { min: 0, below: 1 },
+      defaultText: '0: from the votes',
+      fixed: true,
+    },
     'leave-out': {
       type: 'string',
       description: 'Classes to do without, with commas between: contempt makes AffectNet-7 of AffectNet',

@@ -8,7 +8,6 @@ import { type Dataset, type FaceSet, limitTraining } from '../faces/face-set.js'
 import { openGpu } from '../gpu/dawn.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { warmUp } from '../gpu/warm-up.js';
-import { withWrongLabels } from '../labels/noise.js';
 import { drawnPluralities } from '../labels/votes.js';
 import type { ModelName } from '../nn/models.js';
 import { OPTIMIZER_DEFAULTS, type OptimizerOptions } from '../optim/optimizer.js';
@@ -24,6 +23,7 @@ import { Predictor } from './predictor.js';
 import { Pace, type ProgressLine, showReading } from './progress.js';
 import { type JsonObject, RunFolder } from './run-folder.js';
 import { epochOrder } from './sampling.js';
+import { taughtFaces } from './taught-faces.js';
 import { loadTrainedModel } from './trained-model.js';
 
 /** Devices that compile shaders at the same time, at most. */
@@ -118,7 +118,7 @@ async function trainOn(
   const dataset = limitTraining(opened, options.limit);
   const paradigm = paradigms[options.paradigm];
   const teacher = options.teacher ? await distributionsOf(gpu, options.teacher.split(','), dataset, options.batch, line) : undefined;
-  const taught = mistaken(dataset.train, options);
+  const taught = taughtFaces(dataset.train, options);
   const lesson = paradigm.lesson(taught, { constants, seed: options.seed, teacher });
   const folder =
     resumed ??
@@ -167,22 +167,6 @@ async function trainOn(
   const result = await new Training(setup, learner, standing).run();
   gpu.check();
   return result;
-}
-
-/** The training faces with a share of their annotations made wrong. */
-function mistaken(faces: FaceSet, { wrongLabels: share, seed }: TrainOptions): FaceSet {
-  if (share === 0) return faces;
-  const { votes, exchanged } = withWrongLabels(faces.votes, {
-    columns: faces.voteNames.length,
-    classes: faces.classes.length,
-    share,
-    seed,
-  });
-  const labels = faces.labels?.map((label, face) => {
-    const [right, other] = exchanged[face] ?? [label, label];
-    return label === right ? other : label === other ? right : label;
-  });
-  return { ...faces, votes, ...(labels && { labels }) };
 }
 
 /** Mean of what the models of earlier runs say of the training faces, [faces, classes]. @throws UsageError for a run that tells other classes. */
