@@ -70,7 +70,7 @@ const TRAIN_TABLE = {
     teacher: {
       type: 'string',
       description:
-        'Folders of earlier runs, separated by commas, whose mean distribution for each face the paradigm born-again learns from',
+        'Folders of earlier runs, separated by commas, whose mean distribution for each face the paradigm born-again learns from; for it alone',
       defaultText: 'none',
       fixed: true,
     },
@@ -437,7 +437,26 @@ export function parseTrainOptions(args: readonly string[]): TrainOptions {
   const written = { ...(given.config ? readTrainConfig(String(given.config)) : {}), ...given };
   const asked = { ...presetOf(written.preset), ...written };
   const begun = asked.resume ? readRunConfig(String(asked.resume), asked) : {};
-  return completeOptions(TRAIN_TABLE, { ...begun, ...asked });
+  const options = completeOptions(TRAIN_TABLE, { ...begun, ...asked });
+  if (!asked.resume) checkTeacher([options.paradigm], options.teacher);
+  return options;
+}
+
+/** @throws UsageError where a paradigm lacks the earlier runs that it learns from, and where some are given that none learns from. */
+function checkTeacher(names: readonly ParadigmName[], teacher: string | undefined): void {
+  const learner = names.find((name) => paradigms[name].learnsFromRuns);
+  if (learner && teacher === undefined) {
+    throw new UsageError(`${learner} learns from earlier runs`, 'Name them: --teacher RUN, or --teacher RUN,RUN,… for their mean.', {
+      field: '--teacher',
+    });
+  }
+  if (!learner && teacher !== undefined) {
+    throw new UsageError(
+      `${names.join(', ')} ${names.length > 1 ? 'learn' : 'learns'} from no earlier runs`,
+      `Leave --teacher out, or choose ${PARADIGMS.filter((name) => paradigms[name].learnsFromRuns).join(' or ')}.`,
+      { field: '--teacher' },
+    );
+  }
 }
 
 function presetOf(name: OptionValue | undefined): GivenOptions {
@@ -452,6 +471,11 @@ export function trainConfig(options: TrainOptions): GivenOptions {
 /** The options an earlier run was trained with. @throws UsageError when its config.json was damaged or is of another version. */
 export function trainOptionsOf(run: RunFolder): TrainOptions {
   return completeOptions(TRAIN_TABLE, checkConfig(TRAIN_TABLE, run.readConfig(), `${run.path}/config.json`));
+}
+
+/** The options in a config file, with the defaults of those that it does not have. @throws UsageError for what is no config of train. */
+export function readTrainOptions(path: string): TrainOptions {
+  return completeOptions(TRAIN_TABLE, readTrainConfig(path));
 }
 
 export function parseEvaluateOptions(args: readonly string[]): EvaluateOptions {
@@ -474,6 +498,10 @@ export function parseCompareOptions(args: readonly string[]): CompareOptions {
   const variations = names.split(',').map((text) => parseVariation(text.trim()));
   const twice = variations.find(({ label }, i) => variations.findIndex((other) => other.label === label) < i);
   if (twice) throw new UsageError(`${twice.label} is named twice`, 'Name each paradigm once.', { field: '--paradigms' });
+  checkTeacher(
+    variations.map(({ paradigm }) => paradigm),
+    common.teacher,
+  );
   const training = { ...completeOptions(TRAIN_TABLE, { paradigm: variations[0].paradigm }), ...common };
   return { variations, seeds, out, split, corruptions, severities, training };
 }

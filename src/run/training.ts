@@ -200,7 +200,7 @@ async function distributionsOf(
 }
 
 /** `small` on a software adapter, `resnet18` on a GPU. */
-function defaultModel(gpu: Gpu): ModelName {
+export function defaultModel(gpu: Gpu): ModelName {
   return gpu.adapter.isFallback ? 'small' : 'resnet18';
 }
 
