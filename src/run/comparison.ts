@@ -4,6 +4,7 @@ import { MoueError, UsageError } from '../errors.js';
 import type { RunEvaluation } from '../evaluation/run-evaluation.js';
 import type { FaceSet } from '../faces/face-set.js';
 import { openGpu } from '../gpu/dawn.js';
+import type { ModelName } from '../nn/models.js';
 import { paradigms } from '../paradigms/index.js';
 import { replaceFile, storageError } from './atomic-file.js';
 import { evaluateRun, facesOfRun, parseCorruptions, parseSeverities } from './evaluation.js';
@@ -48,7 +49,7 @@ const SETTINGS_FILE = 'comparison.json';
 const OF_THE_MACHINE = ['adapter', 'recompute', 'faces-memory', 'unsafe'];
 
 /**
- * Trains every paradigm with every seed, one after the other, and evaluates each on the same faces. All paradigms come with the first seed before any with the
+ * Trains every paradigm with every seed, `jobs` runs at a time, and evaluates each on the same faces. All paradigms come with the first seed before any with the
  * second: whenever it is stopped, as much is known of each. What is finished in the folder is kept, what was interrupted goes on, so that the same command
  * completes an earlier one, and one with more paradigms or seeds adds to it. A run that fails does not keep the others from theirs.
  * @throws UsageError for corruptions that do not exist, and where the folder holds runs with other training options; the first failure where all runs fail
@@ -56,39 +57,47 @@ const OF_THE_MACHINE = ['adapter', 'recompute', 'faces-memory', 'unsafe'];
 export async function runGrid(given: CompareOptions, line: ProgressLine): Promise<Grid> {
   if (given.corruptions) parseCorruptions(given.corruptions); // before anything is trained
   parseSeverities(given.severities);
-  const options = { ...given, training: await claimFolder(given) };
+  const preferred = await adapterPreferences(given.training);
+  const options = { ...given, training: await claimFolder(given, preferred.model) };
   const { variations, split } = options;
   const cells = Array.from({ length: options.seeds }, (_, seed) => variations.map((variation) => ({ variation, seed }))).flat();
   const pathOf = ({ variation, seed }: Cell) => join(options.out, `${variation.label}-s${seed}`);
   const runs: GridRun[] = [];
   const failures: { name: string; error: MoueError }[] = [];
   const took: number[] = [];
-  for (const [index, cell] of cells.entries()) {
+  const jobs = Math.min(options.jobs ?? preferred.jobs, cells.length);
+  const finishCell = async (index: number, cell: Cell) => {
     const { label } = cell.variation;
     const { seed } = cell;
     const path = pathOf(cell);
     const isNew = !isFinished(path);
     const toTrain = cells.slice(index).filter((other) => !isFinished(pathOf(other))).length;
-    const left = took.length > 0 ? `, about ${formatDuration((mean(took) * toTrain) / 1000)} left` : '';
+    const left = took.length > 0 ? `, about ${formatDuration((mean(took) * toTrain) / jobs / 1000)} left` : '';
     line.print(`[${index + 1}/${cells.length}] ${label}, seed ${seed}${isNew ? left : ': there already'}`);
+    const own = jobs === 1 ? line : line.part(basename(path));
     const begun = performance.now();
     try {
-      if (isNew) await trainCell(cellOptions(options, cell), path, line);
+      if (isNew) await trainCell(cellOptions(options, cell), path, own);
       const folder = RunFolder.open(path);
-      const record = await evaluateCell(options, folder, line);
+      const record = await evaluateCell(options, folder, own);
       if (isNew) took.push(performance.now() - begun);
       const { seconds, bestEpoch } = folder.readResult() as { seconds: number; bestEpoch: number };
       runs.push({ label, seed, folder, seconds, bestEpoch, record });
     } catch (error) {
       if (!(error instanceof MoueError)) throw error;
       failures.push({ name: basename(path), error });
-      line.end();
-      line.print(`failed: ${error.message}\n  → ${error.remedy}`);
+      own.end();
+      own.print(`failed: ${error.message}\n  → ${error.remedy}`);
     }
-  }
+  };
+  const waiting = cells.entries();
+  const work = async () => {
+    for (const [index, cell] of waiting) await finishCell(index, cell);
+  };
+  await Promise.all(Array.from({ length: jobs }, work));
   if (runs.length === 0) throw failures[0].error;
   const labels = variations.map(({ label }) => label);
-  runs.sort((a, b) => labels.indexOf(a.label) - labels.indexOf(b.label));
+  runs.sort((a, b) => labels.indexOf(a.label) - labels.indexOf(b.label) || a.seed - b.seed);
   return {
     runs,
     baseline: labels[0],
@@ -144,11 +153,11 @@ async function evaluateCell(
  * Notes the training options in the folder, or sees that those there are the same, and returns them with the model chosen: once for all runs, for 'auto' would
  * choose another on another adapter.
  */
-async function claimFolder({ out, training }: CompareOptions): Promise<TrainOptions> {
+async function claimFolder({ out, training }: CompareOptions, preferred: ModelName): Promise<TrainOptions> {
   const path = join(out, SETTINGS_FILE);
   const isClaimed = existsSync(path);
   const earlier = isClaimed ? sharedConfig(readTrainOptions(path)) : {};
-  const model = await modelOf(training, earlier.model as TrainOptions['model'] | undefined);
+  const model = training.model === 'auto' ? ((earlier.model as ModelName | undefined) ?? preferred) : training.model;
   const config = sharedConfig({ ...training, model });
   const names = [...new Set([...Object.keys(earlier), ...Object.keys(config)])];
   const differing = names.filter((name) => JSON.stringify(earlier[name]) !== JSON.stringify(config[name]));
@@ -176,12 +185,13 @@ function sharedConfig(options: TrainOptions): GivenOptions {
   return Object.fromEntries(Object.entries(config).filter(([name]) => !OF_THE_MACHINE.includes(name)));
 }
 
-async function modelOf({ model, adapter }: TrainOptions, earlier: TrainOptions['model'] | undefined): Promise<TrainOptions['model']> {
-  if (model !== 'auto') return model;
-  if (earlier) return earlier;
-  const gpu = await openGpu({ adapter });
+/** Two runs at a time keep all cores at work on a software adapter, where one alone waits for its slowest thread at every launch. */
+const JOBS_ON_SOFTWARE = 2;
+
+async function adapterPreferences({ adapter, unsafe }: TrainOptions): Promise<{ model: ModelName; jobs: number }> {
+  const gpu = await openGpu({ adapter, unsafe });
   try {
-    return defaultModel(gpu);
+    return { model: defaultModel(gpu), jobs: gpu.adapter.isFallback ? JOBS_ON_SOFTWARE : 1 };
   } finally {
     gpu.close();
   }

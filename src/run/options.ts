@@ -324,6 +324,12 @@ const COMPARE_TABLE = {
       defaultText: 'none',
     },
     severities: { type: 'string', description: 'Of the corruptions, from 1 to 5: a range, or a list as 1,3,5', default: '1..5' },
+    jobs: {
+      type: 'number',
+      description: 'Runs at a time',
+      defaultText: '2 on a software adapter, else 1',
+      range: { integer: true, min: 1, max: 64 },
+    },
   }),
   ...COMMON,
   // The same for all: some paradigms learn from averaged weights and are evaluated with them.
@@ -370,6 +376,8 @@ export interface CompareOptions {
   split: 'validation' | 'test';
   corruptions: string | undefined;
   severities: string;
+  /** Runs at a time; by default it follows from the adapter. */
+  jobs: number | undefined;
   /** Of all runs, with the paradigm and seed of the first. */
   training: TrainOptions;
 }
@@ -494,7 +502,7 @@ export function parseCompareOptions(args: readonly string[]): CompareOptions {
   const { given, positionals } = parseArguments(COMPARE, args);
   if (positionals.length > 0)
     throw new UsageError('compare takes options only', `Write --paradigms ${positionals[0]}, or leave it out.`, { field: positionals[0] });
-  const { paradigms: names, seeds, out, split, corruptions, severities, ...common } = completeOptions(COMPARE_TABLE, given);
+  const { paradigms: names, seeds, out, split, corruptions, severities, jobs, ...common } = completeOptions(COMPARE_TABLE, given);
   const variations = names.split(',').map((text) => parseVariation(text.trim()));
   const twice = variations.find(({ label }, i) => variations.findIndex((other) => other.label === label) < i);
   if (twice) throw new UsageError(`${twice.label} is named twice`, 'Name each paradigm once.', { field: '--paradigms' });
@@ -503,7 +511,7 @@ export function parseCompareOptions(args: readonly string[]): CompareOptions {
     common.teacher,
   );
   const training = { ...completeOptions(TRAIN_TABLE, { paradigm: variations[0].paradigm }), ...common };
-  return { variations, seeds, out, split, corruptions, severities, training };
+  return { variations, seeds, out, split, corruptions, severities, jobs, training };
 }
 
 /** 'moue:teacher=0:agreement=1' as a paradigm with constants. */
