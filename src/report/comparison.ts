@@ -49,6 +49,7 @@ export const FIGURES: readonly Figure[] = [
   { name: 'klToVotes', title: 'KL to votes', higher: false, of: ({ evaluation }) => evaluation.klToVotes },
   { name: 'klToTruth', title: 'KL to truth', higher: false, of: ({ evaluation }) => evaluation.klToTruth },
   { name: 'ece', title: 'ECE', higher: false, of: ({ evaluation }) => evaluation.ece },
+  { name: 'eceToVotes', title: 'ECE to votes', higher: false, of: ({ evaluation }) => evaluation.eceToVotes },
   { name: 'nll', title: 'NLL', higher: false, of: ({ evaluation }) => evaluation.nll },
   { name: 'aurc', title: 'AURC', higher: false, of: ({ evaluation }) => evaluation.aurc },
   { name: 'entropyCorrelation', title: 'entropy correlation', higher: true, of: ({ evaluation }) => evaluation.entropy.rankCorrelation },

@@ -8,6 +8,7 @@ import { mirror } from '#src/tensor/ops/mirror.js';
 import { normaliseRows } from '#src/tensor/ops/normalise-rows.js';
 import { rankRegularisation } from '#src/tensor/ops/rank-regularisation.js';
 import { relabel } from '#src/tensor/ops/relabel.js';
+import { trustedVotes } from '#src/tensor/ops/trusted-votes.js';
 import { Program } from '#src/tensor/program.js';
 import { Tape } from '#src/tensor/tape.js';
 import { softmaxRow } from '../reference/partial-label.js';
@@ -299,5 +300,61 @@ gpuSuite('memory bank', (test) => {
     });
     assertClose(await program.read(prototypes), wanted.flat());
     program.destroy();
+  });
+});
+
+gpuSuite('trusted votes', (test) => {
+  for (const [batch, classes] of [
+    [1, 2],
+    [67, 5],
+    [130, 8],
+  ]) {
+    test(`of ${batch} faces and ${classes} classes`, async (gpu) => {
+      const count = batch + 9;
+      const [memory, doubt, evidence] = [0.6, 0.2, 3];
+      const scores = randomArray([batch, classes], 1, 3);
+      const votes = Float32Array.from(
+        Array.from({ length: batch }, (_, i) => softmaxRow(rowOf(randomArray([batch, classes], 2, 6), i, classes))).flat(),
+      );
+      votes.fill(0, 0, classes).fill(1, 0, 1); // all for one class
+      const opinions = randomArray([count, classes], 3, 3);
+      const expected = randomArray([batch, 1], 4);
+      const rows = Uint32Array.from({ length: batch }, (_, i) => (i * 7 + 3) % count);
+      const tape = new Tape(gpu);
+      const table = tape.input('opinion', [count, classes]);
+      const constant = (name: string, shape: number[], data: Float32Array | Uint32Array) => tape.constant(name, shape, data);
+      const inputs = {
+        scores: constant('scores', [batch, classes], scores),
+        votes: constant('votes', [batch, classes], votes),
+        expected: constant('expected', [batch, 1], expected),
+        rows: constant('rows', [batch], rows),
+      };
+      const targets = trustedVotes(tape, table, inputs, { memory, doubt, evidence });
+      const program = await Program.compile(gpu, tape, { keep: [targets] });
+      program.write(table, opinions);
+      program.run();
+
+      const wanted = Float64Array.from(opinions);
+      const wantedTargets: number[] = [];
+      for (let i = 0; i < batch; i++) {
+        const z = rowOf(scores, i, classes).map((score, c) => memory * opinions[rows[i] * classes + c] + (1 - memory) * score);
+        wanted.set(z, rows[i] * classes);
+        const q = softmaxRow(z);
+        const v = rowOf(votes, i, classes);
+        const likelihood = Math.exp(evidence * v.reduce((sum, share, c) => sum + share * Math.log(q[c]), 0));
+        const trust = ((1 - doubt) * likelihood) / ((1 - doubt) * likelihood + doubt * Math.exp(evidence * expected[i]));
+        wantedTargets.push(...v.map((share, c) => trust * share + (1 - trust) * q[c]));
+      }
+      assertClose(await program.read(targets), wantedTargets);
+      assertClose(await program.read(table), wanted);
+      program.destroy();
+    });
+  }
+
+  test('refuses what does not fit', async (gpu) => {
+    const tape = new Tape(gpu);
+    const tensor = (...shape: number[]) => tape.input('x', shape);
+    const inputs = { scores: tensor(4, 3), votes: tensor(4, 2), expected: tensor(4, 1), rows: tape.input('rows', [4], 'u32') };
+    rejects(() => trustedVotes(tape, tensor(9, 3), inputs, { memory: 0.5, doubt: 0.1, evidence: 1 }), ShapeError, 'scores');
   });
 });
