@@ -279,12 +279,17 @@ interface Setup {
   begunMs: number;
 }
 
-interface Compiling {
+export interface Compiling {
   finish(): Promise<void>;
 }
 
 /** Begins to compile the shaders of a step, which takes seconds where the driver has not kept them, while the faces are read. */
-function compileAhead(gpu: Gpu, learner: LearnerOptions, { adapter, unsafe }: TrainOptions, line: ProgressLine): Compiling {
+export function compileAhead(
+  gpu: Gpu,
+  learner: LearnerOptions,
+  { adapter, unsafe }: Pick<TrainOptions, 'adapter' | 'unsafe'>,
+  line: ProgressLine,
+): Compiling {
   let isAwaited = false;
   const compiled = warmUp(gpu, Learner.shaders(gpu, learner), {
     helpers: gpu.adapter.isFallback ? Math.min(availableParallelism(), MOST_COMPILING) - 1 : 0,
@@ -331,7 +336,7 @@ export function modelOptions(options: TrainOptions, classes: number): { classes:
 }
 
 /** Whether the training faces are more than may, or can, stay on the device. */
-function isStreamed(gpu: Gpu, { facesMemory }: TrainOptions, faces: FaceSet): boolean {
+export function isStreamed(gpu: Gpu, { facesMemory }: Pick<TrainOptions, 'facesMemory'>, faces: FaceSet): boolean {
   return faces.pixels.length > Math.min(facesMemory * 2 ** 20, mostResidentBytes(gpu, extentOf(faces)));
 }
 
