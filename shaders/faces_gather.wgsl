@@ -44,6 +44,8 @@ struct Params {
   scale_log2: f32,
   rotation: f32,       // radians
   skew: f32,
+  crop_least: f32,     // least share of the area that is seen, 1: no crop
+  crop_aspect_log2: f32,
   erasing: f32,        // probability
   erasing_least: f32,  // share of the output's area
   erasing_most: f32,
@@ -88,8 +90,12 @@ fn draw_view(face: u32) -> View {
   let mirror = select(1.0, -1.0, a.x < params.flip);
   let angle = params.rotation * (2.0 * a.y - 1.0);
   let skew = params.skew * (2.0 * a.zw - 1.0);
-  let shift = params.shift * b.xy * extent;
-  let scale = exp2(params.scale_log2 * b.zw);
+  // A crop is a scale for which there is room, and a shift within what it leaves out. Of its two draws the first is the area.
+  let crop_area = 1.0 - (1.0 - params.crop_least) * (0.5 * b.z + 0.5);
+  let crop_aspect = exp2(params.crop_aspect_log2 * b.w);
+  let crop = select(vec2f(1.0), min(sqrt(crop_area * vec2f(crop_aspect, 1.0 / crop_aspect)), vec2f(1.0)), params.crop_least < 1.0);
+  let shift = (params.shift + 0.5 * (1.0 - crop)) * b.xy * extent;
+  let scale = exp2(params.scale_log2 * b.zw) * crop;
   let rotation = mat2x2f(cos(angle), sin(angle), -sin(angle), cos(angle));
 
   let area = extent.x * extent.y * mix(params.erasing_least, params.erasing_most, c.y);

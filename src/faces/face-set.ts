@@ -119,7 +119,7 @@ export function selectFaces(faces: FaceSet, indices: ArrayLike<number>, name = f
 }
 
 /** A dataset of which only `limit` training faces are learned from, drawn alike for every run; 0: from all. */
-export function limitTraining(dataset: Dataset, limit: number): Dataset {
+export function limitTraining<Faces extends Pick<Dataset, 'train' | 'notes'>>(dataset: Faces, limit: number): Faces {
   const { train, notes } = dataset;
   if (limit === 0 || limit >= train.count) return dataset;
   return {

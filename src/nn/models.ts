@@ -1,40 +1,10 @@
-import { ShapeError } from '../errors.js';
 import * as ops from '../tensor/ops/index.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { convolution, convolutionNormRelu, dense, inside, layerNorm, residualBlock, type Scope } from './layers.js';
-import { normalOf } from './parameters.js';
-import { patchesOf, sinCosPositions, transformerBlock } from './transformer.js';
+import { type Backbone, type ModelOptions, widen } from './backbone.js';
+import { convolution, convolutionNormRelu, dense, inside, residualBlock, type Scope } from './layers.js';
+import { VISION_TRANSFORMERS, visionTransformer } from './vision-transformer.js';
 
-export interface ModelOptions {
-  classes: number;
-  /** Multiplies the channels of every layer. */
-  width: number;
-  /** Rate before the last layer; `vgg13` has its paper's rates besides, scaled by this over 0.5. */
-  dropout: number;
-  /** Of `vit` in training: share of the faces that skip a branch of the last block, falling evenly to 0 at the first (Huang et al. 2016). By default 0. */
-  dropPath?: number;
-}
-
-/** What a backbone makes of faces, and the last layer reads. */
-export interface Features {
-  /** The last feature map, [N, H', W', D]. */
-  map: Tensor;
-  /** [N, D], after dropout; for `small` and `resnet18` the mean of `map` over its places, for `vit` the class token. */
-  pooled: Tensor;
-}
-
-/** A network without its last layer, in two parts, so that a method can put several tops on one trunk. */
-interface Backbone {
-  /** Faces [N, H, W, C] → what the last stage reads. */
-  trunk(scope: Scope, faces: Tensor, options: ModelOptions): Tensor;
-  /** The last stage. */
-  top(scope: Scope, x: Tensor, options: ModelOptions): Features;
-}
-
-/** Channels are kept multiples of 8, which the fast kernels want. */
-function widen(channels: number, width: number): number {
-  return Math.max(8, Math.round((channels * width) / 8) * 8);
-}
+export type { Features, ModelOptions } from './backbone.js';
 
 interface Stage {
   channels: number;
@@ -116,66 +86,7 @@ function vggGroup(scope: Scope, faces: Tensor, index: number, { width, dropout }
   return ops.dropout(scope.tape, ops.maxPool2d(scope.tape, x, { kernel: 2 }), dropout / 2);
 }
 
-/** A vision transformer's sizes at width 1. */
-interface TransformerSizes {
-  /** Channels of each head. */
-  headWidth: number;
-  heads: number;
-  depth: number;
-}
-
-/**
- * A vision transformer (Dosovitskiy et al. 2021) with norms first. Faces below 96 pixels are cut into 64 patches, others into patches of 16×16 pixels. First values
- * are those of He et al. 2022: Glorot's, positions that are sines and cosines and then learned, a class token of deviation 0.02. Activations stay f32.
- */
-function visionTransformer({ headWidth, heads, depth }: TransformerSizes): Backbone {
-  const block = (scope: Scope, tokens: Tensor, index: number, { dropPath = 0 }: ModelOptions) =>
-    transformerBlock(inside(scope, `block${index + 1}`), tokens, { heads, dropPath: (dropPath * index) / Math.max(1, depth - 1) });
-  return {
-    trunk(scope, faces, options) {
-      const { tape, parameters } = scope;
-      const width = heads * widen(headWidth, options.width);
-      const patch = patchSize(faces);
-      const patches = dense(inside(scope, 'patches'), patchesOf(tape, ops.cast(tape, faces, 'f32'), patch), width);
-      const count = patches.shape[1];
-      const side = Math.sqrt(count);
-      const classToken = parameters.weight(inside(scope, 'class_token').path, [1, 1, width], normalOf(0.02), false);
-      const first = (values: Float32Array) => values.set(sinCosPositions(side, side, width), width); // behind the class token's zeros
-      const positions = parameters.weight(inside(scope, 'positions').path, [1, 1 + count, width], first, false);
-      const everywhere = ops.add(tape, positions, ops.pad(tape, classToken, 1, 0, count));
-      let tokens = ops.add(tape, ops.pad(tape, patches, 1, 1, 0), everywhere);
-      for (let index = 0; index < depth - 1; index++) tokens = block(scope, tokens, index, options);
-      return tokens;
-    },
-    top(scope, tokens, options) {
-      const { tape } = scope;
-      const seen = layerNorm(inside(scope, 'norm'), block(scope, tokens, depth - 1, options));
-      const [batch, count, width] = seen.shape;
-      const side = Math.sqrt(count - 1);
-      const pooled = ops.reshape(tape, ops.slice(tape, seen, 1, 0, 1), [batch, width]);
-      return {
-        map: ops.reshape(tape, ops.slice(tape, seen, 1, 1, count), [batch, side, side, width]),
-        pooled: ops.dropout(tape, pooled, options.dropout),
-      };
-    },
-  };
-}
-
-function patchSize({ shape }: Tensor): number {
-  const [, height, width] = shape;
-  const patch = height < 96 ? height / 8 : 16;
-  if (height !== width || height % patch !== 0 || !Number.isInteger(patch)) {
-    throw new ShapeError(
-      `patches of faces of ${height}×${width}`,
-      'Give square faces, of a multiple of 8 pixels below 96 and of 16 from there on.',
-      { field: '--size' },
-    );
-  }
-  return patch;
-}
-
-/** As small as to train on a processor: 1.8 M weights. */
-const vit = visionTransformer({ headWidth: 64, heads: 3, depth: 4 });
+const vit = visionTransformer(VISION_TRANSFORMERS.vit);
 
 /** The last layer: features [N, D] → logits [N, classes]. */
 export function classify(scope: Scope, pooled: Tensor, { classes }: ModelOptions): Tensor {

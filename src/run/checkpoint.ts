@@ -17,7 +17,7 @@ export interface NamedTensor {
 export interface CheckpointState {
   model: string;
   modelOptions: Readonly<Record<string, Json>>;
-  classes: readonly string[];
+  classes: readonly string[]; // none for an encoder
   seed: number;
   epoch: number; // epochs begun, counted from 0
   step: number; // optimiser steps done since the run began
@@ -126,7 +126,7 @@ function listed(what: string, names: readonly string[]): string | undefined {
 const STATE_FIELDS: Record<string, (value: unknown) => boolean> = {
   model: (value) => typeof value === 'string',
   modelOptions: (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
-  classes: (value) => Array.isArray(value) && value.length > 0 && value.every((name) => typeof name === 'string'),
+  classes: (value) => Array.isArray(value) && value.every((name) => typeof name === 'string'),
   seed: isCount,
   epoch: isCount,
   step: isCount,

@@ -24,6 +24,8 @@ export interface Option {
   range?: Range;
   /** Part of what a run is: a resumed run keeps it. */
   fixed?: boolean;
+  /** A text that may be given several times: the value has commas between them. Of other options the last counts. */
+  list?: boolean;
 }
 export type OptionTable = Readonly<Record<string, Option>>;
 
@@ -66,7 +68,6 @@ export function parseArguments(commandLine: CommandLine, args: readonly string[]
     configuration: {
       'camel-case-expansion': false,
       'dot-notation': false,
-      'duplicate-arguments-array': false,
       'parse-numbers': false,
       'parse-positional-numbers': false,
       'short-option-groups': false,
@@ -75,7 +76,8 @@ export function parseArguments(commandLine: CommandLine, args: readonly string[]
   if (values.help) throw new Announcement(formatHelp(commandLine, Math.min(process.stdout.columns ?? 120, 120)));
   if (values.version) throw new Announcement(moueVersion());
   const options: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(values)) {
+  for (const [name, given] of Object.entries(values)) {
+    const value = Array.isArray(given) ? (table[name]?.list ? given.join(',') : given.at(-1)) : given;
     if (name !== 'help' && name !== 'version') options[name] = table[name]?.type === 'number' ? toNumber(value) : value;
   }
   for (const arg of args) {

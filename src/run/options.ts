@@ -1,8 +1,10 @@
 import { resolve } from 'node:path';
-import { UsageError } from '../errors.js';
+import { RunError, UsageError } from '../errors.js';
 import { type DatasetOptions, GENERATED } from '../faces/dataset.js';
 import { type ModelName, models } from '../nn/models.js';
+import { VISION_TRANSFORMERS } from '../nn/vision-transformer.js';
 import { constantsOf, type ParadigmName, paradigms } from '../paradigms/index.js';
+import { maskedImages, type VisionTransformerName } from '../paradigms/masked-images.js';
 import { CORRUPTION_NAMES } from '../tensor/ops/corrupt.js';
 import {
   type CommandLine,
@@ -341,6 +343,72 @@ function without<Table extends OptionTable, Name extends keyof Table>(table: Tab
   return Object.fromEntries(Object.entries(table).filter(([name]) => !names.includes(name as Name))) as Omit<Table, Name>;
 }
 
+/** Some options of the table, in the order of `names`. */
+function only<Table extends OptionTable, Name extends keyof Table & string>(table: Table, names: readonly Name[]): Pick<Table, Name> {
+  return Object.fromEntries(names.map((name) => [name, table[name]])) as Pick<Table, Name>;
+}
+
+const PRETRAIN_TABLE = {
+  ...grouped('What to learn from:', {
+    data: {
+      type: 'string',
+      description: `One or more, with commas between them or each behind --data: ${DATA}; annotations are not looked at`,
+      default: GENERATED,
+      list: true,
+    },
+  }),
+  ...only(TRAIN_TABLE, ['faces', 'limit', 'validation-share', 'size', 'channels']),
+  ...grouped('Model:', {
+    model: {
+      type: 'string',
+      description: 'Vision transformer that becomes the encoder',
+      choices: Object.keys(VISION_TRANSFORMERS) as VisionTransformerName[],
+      default: 'vit',
+      fixed: true,
+    },
+    width: TRAIN_TABLE.width,
+    mask: {
+      type: 'number',
+      description: 'Share of the patches of a face that are hidden from the encoder',
+      default: maskedImages.constants.hidden.value,
+      range: { above: 0, below: 1 },
+      fixed: true,
+    },
+    'decoder-depth': {
+      type: 'number',
+      description: 'Blocks of the decoder, which is half as wide as the encoder and not kept',
+      default: maskedImages.constants.decoderDepth.value,
+      range: { integer: true, min: 1, max: 64 },
+      fixed: true,
+    },
+  }),
+  ...grouped('Optimisation:', {
+    epochs: {
+      ...TRAIN_TABLE.epochs,
+      default: ({ data }) => (data === GENERATED ? 20 : 200),
+      defaultText: '200, but 20 for generated faces',
+    },
+    steps: TRAIN_TABLE.steps,
+    batch: { ...TRAIN_TABLE.batch, default: 256 },
+    'learning-rate': {
+      ...TRAIN_TABLE['learning-rate'],
+      description: 'Highest learning rate, to which a warm-up leads and from which half a cosine leads to 0',
+      default: ({ batch }) => (1.5e-4 * Number(batch)) / 256,
+      defaultText: '0.00015 for each 256 faces of a batch',
+    },
+    'warmup-epochs': {
+      ...TRAIN_TABLE['warmup-epochs'],
+      default: ({ epochs }) => Number(epochs) / 20,
+      defaultText: 'a twentieth of --epochs',
+    },
+    'weight-decay': { ...TRAIN_TABLE['weight-decay'], default: 0.05, defaultText: '0.05' },
+    'clip-norm': TRAIN_TABLE['clip-norm'],
+  }),
+  ...only(TRAIN_TABLE, ['out', 'seed', 'resume', 'checkpoint-every', 'config', 'recompute', 'faces-memory', 'adapter', 'unsafe']),
+  out: { ...TRAIN_TABLE.out, defaultText: 'runs/<date-time>-pretrain-<model>-s<seed>' },
+  seed: { ...TRAIN_TABLE.seed, description: 'Seed of weights, order, crops, hidden patches and generated faces' },
+};
+
 const PREDICT_TABLE = grouped('Options:', SHARED);
 
 const { data, faces, 'leave-out': leaveOut, 'validation-share': validationShare, size, channels, seed } = TRAIN_TABLE;
@@ -358,6 +426,7 @@ const INSPECT_TABLE = grouped('Options:', {
 
 /** Options by their names in camel case: `--learning-rate` is `learningRate`. */
 export type TrainOptions = OptionsOf<typeof TRAIN_TABLE>;
+export type PretrainOptions = OptionsOf<typeof PRETRAIN_TABLE>;
 export type EvaluateOptions = OptionsOf<typeof EVALUATE_TABLE> & { run: string };
 
 /** A paradigm, perhaps with other constants than its own. */
@@ -391,6 +460,13 @@ const TRAIN: CommandLine = {
   table: TRAIN_TABLE,
   usage: 'Trains a model of facial expressions from the votes of annotators.',
 };
+const PRETRAIN: CommandLine = {
+  command: 'pretrain',
+  positionals: '',
+  table: PRETRAIN_TABLE,
+  usage:
+    'Trains the encoder of a vision transformer on faces alone, as a masked autoencoder: hidden patches are to be told from the others.',
+};
 const EVALUATE: CommandLine = {
   command: 'evaluate',
   positionals: 'RUN',
@@ -413,7 +489,7 @@ const COMPARE: CommandLine = {
 
 /** What openDataset has to know, from the options of a command. */
 export function datasetOptions(
-  options: Pick<TrainOptions, 'seed' | 'validationShare' | 'size' | 'channels' | 'faces' | 'leaveOut'>,
+  options: Pick<TrainOptions, 'seed' | 'validationShare' | 'size' | 'channels' | 'faces'> & { leaveOut?: string | undefined },
   onProgress?: DatasetOptions['onProgress'],
 ): DatasetOptions {
   const { seed, validationShare, size, channels, faces, leaveOut } = options;
@@ -437,17 +513,28 @@ const INSPECT: CommandLine = {
  * @throws UsageError for anything unknown, of a wrong type, out of range, or other than the resumed run's.
  */
 export function parseTrainOptions(args: readonly string[]): TrainOptions {
-  const { given, positionals } = parseArguments(TRAIN, args);
+  const given = optionsOfRun(TRAIN, args);
+  const options = completeOptions(TRAIN_TABLE, given);
+  if (!given.resume) checkTeacher([options.paradigm], options.teacher);
+  return options;
+}
+
+/** Options of pretrain, as those of train. */
+export function parsePretrainOptions(args: readonly string[]): PretrainOptions {
+  return completeOptions(PRETRAIN_TABLE, optionsOfRun(PRETRAIN, args));
+}
+
+function optionsOfRun(commandLine: CommandLine, args: readonly string[]): GivenOptions {
+  const { command, table } = commandLine;
+  const { given, positionals } = parseArguments(commandLine, args);
   if (positionals.length > 0)
-    throw new UsageError('train takes options only', `Write it as an option, as --data ${positionals[0]}, or leave it out.`, {
+    throw new UsageError(`${command} takes options only`, `Write it as an option, as --data ${positionals[0]}, or leave it out.`, {
       field: positionals[0],
     });
-  const written = { ...(given.config ? readTrainConfig(String(given.config)) : {}), ...given };
+  const written = { ...(given.config ? readRunFile(table, String(given.config)) : {}), ...given };
   const asked = { ...presetOf(written.preset), ...written };
-  const begun = asked.resume ? readRunConfig(String(asked.resume), asked) : {};
-  const options = completeOptions(TRAIN_TABLE, { ...begun, ...asked });
-  if (!asked.resume) checkTeacher([options.paradigm], options.teacher);
-  return options;
+  const begun = asked.resume ? readRunConfig(commandLine, String(asked.resume), asked) : {};
+  return { ...begun, ...asked };
 }
 
 /** @throws UsageError where a paradigm lacks the earlier runs that it learns from, and where some are given that none learns from. */
@@ -476,14 +563,29 @@ export function trainConfig(options: TrainOptions): GivenOptions {
   return configOf(TRAIN_TABLE, options, NOT_IN_CONFIG);
 }
 
+export function pretrainConfig(options: PretrainOptions): GivenOptions {
+  return configOf(PRETRAIN_TABLE, options, NOT_IN_CONFIG);
+}
+
 /** The options an earlier run was trained with. @throws UsageError when its config.json was damaged or is of another version. */
 export function trainOptionsOf(run: RunFolder): TrainOptions {
-  return completeOptions(TRAIN_TABLE, checkConfig(TRAIN_TABLE, run.readConfig(), `${run.path}/config.json`));
+  return completeOptions(TRAIN_TABLE, givenOf(TRAIN, run));
+}
+
+/** The config of a run of this command. @throws UsageError as above, RunError where another command made it */
+function givenOf({ command, table }: CommandLine, run: RunFolder): GivenOptions {
+  const config = run.readConfig();
+  const maker = 'mask' in config ? PRETRAIN.command : TRAIN.command;
+  if (maker !== command)
+    throw new RunError(`was made by ${maker}, and a run of ${command} is wanted`, `Give the folder of a run of ${command}.`, {
+      file: run.path,
+    });
+  return checkConfig(table, config, `${run.path}/config.json`);
 }
 
 /** The options in a config file, with the defaults of those that it does not have. @throws UsageError for what is no config of train. */
 export function readTrainOptions(path: string): TrainOptions {
-  return completeOptions(TRAIN_TABLE, readTrainConfig(path));
+  return completeOptions(TRAIN_TABLE, readRunFile(TRAIN_TABLE, path));
 }
 
 export function parseEvaluateOptions(args: readonly string[]): EvaluateOptions {
@@ -556,26 +658,25 @@ export function parseInspectOptions(args: readonly string[]): InspectOptions {
   return completeOptions(INSPECT_TABLE, given);
 }
 
-function readTrainConfig(path: string): GivenOptions {
-  const config = readConfigFile(TRAIN_TABLE, path);
+function readRunFile(table: OptionTable, path: string): GivenOptions {
+  const config = readConfigFile(table, path);
   if ('config' in config)
     throw new UsageError('a config file cannot name another', 'Give --config on the command line.', { file: path, field: 'config' });
   return config;
 }
 
 /** Config of the run to resume, after a check that `asked` does not make another run of it. */
-function readRunConfig(resume: string, asked: GivenOptions): GivenOptions {
+function readRunConfig(commandLine: CommandLine, resume: string, asked: GivenOptions): GivenOptions {
+  const { table } = commandLine;
   const run = RunFolder.open(resume);
   if (asked.out !== undefined && resolve(String(asked.out)) !== resolve(resume)) {
     throw new UsageError('a resumed run stays in its folder', 'Leave out --out, or copy the folder and resume the copy.', {
       field: '--out',
     });
   }
-  const begun = checkConfig(TRAIN_TABLE, run.readConfig(), `${resume}/config.json`);
-  const options = completeOptions(TRAIN_TABLE, begun) as Record<string, unknown>;
-  const full = configOf(TRAIN_TABLE, options as TrainOptions);
+  const full = configOf(table, completeOptions(table, givenOf(commandLine, run)));
   for (const [name, value] of Object.entries(asked)) {
-    const isFixed = (TRAIN_TABLE as OptionTable)[name].fixed;
+    const isFixed = table[name].fixed;
     if (isFixed && value !== full[name] && full[name] !== 'auto' && value !== 'auto') {
       throw new UsageError(
         `the run to resume has ${full[name] ?? 'none'}, not ${value}`,

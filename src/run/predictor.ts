@@ -12,36 +12,43 @@ import type { Tensor } from '../tensor/tensor.js';
 import { Corrupter, type CorruptionSetting } from './corrupter.js';
 import { STEPS_IN_FLIGHT } from './learner.js';
 
-export interface PredictorOptions {
-  model: ModelName;
-  modelOptions: ModelOptions;
-  /** By whose rule faces are judged. */
-  paradigm: Paradigm;
+interface BatchOptions {
   batch: number;
   source: FaceExtent;
   input: FaceExtent;
 }
 
-/** A model in evaluation mode: faces in, probabilities out. Shares the parameters that it is given. */
-export class Predictor {
-  private readonly gpu: Gpu;
-  private readonly program: Program;
-  private readonly pixels: Tensor;
-  private readonly statistics: Tensor;
-  private readonly readback: Readback;
-  private readonly options: PredictorOptions;
+export interface PredictorOptions extends BatchOptions {
+  model: ModelName;
+  modelOptions: ModelOptions;
+  /** By whose rule faces are judged. */
+  paradigm: Paradigm;
+}
 
-  private constructor(gpu: Gpu, program: Program, pixels: Tensor, statistics: Tensor, readback: Readback, options: PredictorOptions) {
-    this.gpu = gpu;
-    this.program = program;
-    this.pixels = pixels;
-    this.statistics = statistics;
-    this.readback = readback;
-    this.options = options;
+/** A model in evaluation mode: faces in, a row of numbers for each out, such as probabilities. Shares the parameters that it is given. */
+export class Predictor {
+  private constructor(
+    private readonly gpu: Gpu,
+    private readonly program: Program,
+    private readonly inputs: { pixels: Tensor; statistics: Tensor; numbers: Tensor },
+    private readonly readback: Readback,
+    private readonly options: BatchOptions,
+  ) {}
+
+  /** Of probabilities. */
+  static create(gpu: Gpu, parameters: Parameters, options: PredictorOptions): Promise<Predictor> {
+    const { paradigm, model, modelOptions } = options;
+    return Predictor.of(gpu, options, (tape, faces) =>
+      softmax(tape, logitsOf(paradigm, new Student({ tape, parameters, path: '' }, model, modelOptions), faces)),
+    );
   }
 
-  static async create(gpu: Gpu, parameters: Parameters, options: PredictorOptions): Promise<Predictor> {
-    const { batch, source, input } = options;
+  /** @param record makes [batch, …] of faces [batch, H, W, C] and their numbers in the set, u32 [batch] */
+  static async of(
+    gpu: Gpu,
+    { batch, source, input }: BatchOptions,
+    record: (tape: Tape, faces: Tensor, numbers: Tensor) => Tensor,
+  ): Promise<Predictor> {
     const tape = new Tape(gpu);
     const pixels = tape.input('pixels', [Math.ceil((batch * source.height * source.width * source.channels) / 4)], 'u32');
     const indices = tape.constant(
@@ -51,29 +58,32 @@ export class Predictor {
     );
     const statistics = tape.input('statistics', [batch, 2]);
     const x = gatherFaces(tape, pixels, indices, { source, output: input, normalise: { statistics } });
-    const logits = logitsOf(options.paradigm, new Student({ tape, parameters, path: '' }, options.model, options.modelOptions), x);
-    const probabilities = softmax(tape, logits);
-    const program = await Program.compile(gpu, tape, { keep: [probabilities] });
-    return new Predictor(gpu, program, pixels, statistics, new Readback(gpu, [probabilities], STEPS_IN_FLIGHT), options);
+    const numbers = tape.input('numbers', [batch], 'u32');
+    const rows = record(tape, x, numbers);
+    const program = await Program.compile(gpu, tape, { keep: [rows] });
+    const readback = new Readback(gpu, [rows], STEPS_IN_FLIGHT);
+    return new Predictor(gpu, program, { pixels, statistics, numbers }, readback, { batch, source, input });
   }
 
   /**
    * @param corruption what is done to the faces first; statistics for their normalisation are then those of the corrupted faces
-   * @returns [faces.count, classes]
+   * @returns [faces.count, …]
    */
   async predict(faces: FaceSet, onProgress?: (done: number) => void, corruption?: CorruptionSetting): Promise<Float32Array> {
-    const { batch, source, modelOptions } = this.options;
-    const { gpu, pixels, statistics } = this;
+    const { batch, source } = this.options;
+    const { gpu } = this;
+    const { pixels, statistics, numbers } = this.inputs;
+    const width = this.readback.tensors[0].size / batch;
     const corrupter = corruption && (await Corrupter.create(gpu, corruption, batch, source, { words: pixels, statistics }));
-    const probabilities = new Float32Array(faces.count * modelOptions.classes);
-    const words = new Uint32Array(this.pixels.size);
+    const found = new Float32Array(faces.count * width);
+    const words = new Uint32Array(pixels.size);
     const bytes = new Uint8Array(words.buffer);
     const pending: { first: number; result: Promise<Float32Array[]> }[] = [];
     const take = async () => {
       const { first, result } = pending.shift()!;
       const [rows] = await this.gpu.wait(result);
       const count = Math.min(batch, faces.count - first);
-      probabilities.set(rows.subarray(0, count * modelOptions.classes), first * modelOptions.classes);
+      found.set(rows.subarray(0, count * width), first * width);
       onProgress?.(first + count);
     };
     const perFace = faces.height * faces.width * faces.channels;
@@ -84,13 +94,17 @@ export class Predictor {
         this.program.write(pixels, words);
         this.program.write(statistics, faceStatistics(bytes.subarray(0, batch * perFace), batch));
       }
+      this.program.write(
+        numbers,
+        Uint32Array.from({ length: batch }, (_, i) => first + i),
+      );
       if (pending.length === STEPS_IN_FLIGHT) await take();
       pending.push({ first, result: this.program.run(this.readback)! });
     }
     while (pending.length > 0) await take();
     corrupter?.destroy();
     gpu.check();
-    return probabilities;
+    return found;
   }
 
   destroy(): void {

@@ -71,6 +71,10 @@ export class RunFolder {
   get bestPath(): string {
     return join(this.path, 'best.safetensors');
   }
+  /** Of a pretraining run: the weights of its encoder alone, under the names that the backbone gives them. */
+  get encoderPath(): string {
+    return join(this.path, 'encoder.safetensors');
+  }
   get logPath(): string {
     return join(this.path, 'log.jsonl');
   }

@@ -1,6 +1,6 @@
 import { availableParallelism, homedir } from 'node:os';
 import { join } from 'node:path';
-import { NumericError, RunError, UsageError } from '../errors.js';
+import { UsageError } from '../errors.js';
 import type { Evaluation } from '../evaluation/metrics.js';
 import { openDataset } from '../faces/dataset.js';
 import { EXPRESSIONS } from '../faces/expressions.js';
@@ -14,24 +14,22 @@ import { OPTIMIZER_DEFAULTS, type OptimizerOptions } from '../optim/optimizer.js
 import { parseSchedule, type Schedule } from '../optim/schedule.js';
 import { type Constants, constantsOf, type Lesson, paradigms } from '../paradigms/index.js';
 import { AUGMENTATIONS, type FaceExtent, mostResidentBytes } from '../tensor/ops/augment.js';
-import { type CheckpointState, checkTensors, loadCheckpoint, saveCheckpoint } from './checkpoint.js';
-import { FaceStream } from './face-stream.js';
+import { loadCheckpoint } from './checkpoint.js';
 import { judge, judgeWithoutCopies } from './judge.js';
-import { type Batch, Learner, type LearnerOptions, STEPS_IN_FLIGHT, type StepResult } from './learner.js';
+import { Learner, type LearnerOptions } from './learner.js';
 import { datasetOptions, type TrainOptions, trainConfig } from './options.js';
 import { Predictor } from './predictor.js';
-import { Pace, type ProgressLine, showReading } from './progress.js';
+import { type ProgressLine, showReading } from './progress.js';
 import { type JsonObject, RunFolder } from './run-folder.js';
 import { epochOrder } from './sampling.js';
 import { taughtFaces } from './taught-faces.js';
 import { loadTrainedModel } from './trained-model.js';
+import { TrainingLoop } from './training-loop.js';
 
 /** Devices that compile shaders at the same time, at most. */
 const MOST_COMPILING = 4;
 /** A start that takes longer shows what it is doing. */
 const QUICK_START_MS = 1000;
-/** Steps between the lines of the log. */
-const LOG_EVERY = 10;
 
 export interface TrainingResult {
   folder: RunFolder;
@@ -47,16 +45,6 @@ export interface TrainingResult {
   seconds: number;
   /** The content of result.json: mark the run as done with it once its pictures are drawn. */
   record: JsonObject;
-}
-
-/** What a run carries from step to step, and a checkpoint keeps; the rest follows from the options and the step. */
-interface Standing {
-  step: number;
-  epoch: number;
-  /** Sum of the losses of this epoch's steps so far. */
-  lossSum: number;
-  best: { accuracy: number; epoch: number };
-  seconds: number;
 }
 
 /**
@@ -156,17 +144,74 @@ async function trainOn(
   if (isStreamed(gpu, options, dataset.train)) {
     line.print(`training faces of ${mebibytes(dataset.train.pixels.length)} MiB are streamed batch by batch`);
   }
-  const standing: Standing = { step: 0, epoch: 0, lossSum: 0, best: { accuracy: -1, epoch: 0 }, seconds: 0 };
-  if (checkpoint && resumed) {
-    const found = await learner.read();
-    for (const group of ['weights', 'optimizer', 'kept', 'average'] as const)
-      checkTensors(resumed.checkpointPath, checkpoint[group] ?? new Map(), found[group] ?? new Map());
-    learner.write(checkpoint);
-    Object.assign(standing, checkpoint.state.standing);
-  }
-  const result = await new Training(setup, learner, standing).run();
+  const most = drawnPluralities(taught.votes, taught.voteNames.length, taught.classes.length, options.seed);
+  const classes = Int32Array.from(lesson.faces, (face) => most[face]);
+  const loop = new TrainingLoop({
+    ...{ gpu, learner, options, folder, line, begunMs },
+    schedule: scheduleOf(options),
+    faces: dataset.train,
+    lessonFaces: lesson.faces,
+    isStreamed: isStreamed(gpu, options, dataset.train),
+    orderOf: (epoch, visits) => epochOrder(options.sampling, classes, visits, options.seed, epoch),
+    state: {
+      model,
+      modelOptions: { ...modelOptions(options, dataset.classes.length), size: options.size, channels: options.channels },
+      classes: [...dataset.classes],
+      seed: options.seed,
+    },
+  });
+  if (checkpoint) await loop.resume(checkpoint);
+  const result = await learnAndTest(setup, learner, loop);
   gpu.check();
   return result;
+}
+
+/** Does the steps of a run, then tests what was best on validation. */
+async function learnAndTest(
+  { gpu, dataset, folder, options, line, model }: Setup,
+  learner: Learner,
+  loop: TrainingLoop,
+): Promise<TrainingResult> {
+  let evaluator: Predictor | undefined;
+  const evaluate = async (faces: FaceSet, what: string) => {
+    evaluator ??= await Predictor.create(gpu, learner.average ?? learner.parameters, {
+      model,
+      modelOptions: modelOptions(options, dataset.classes.length),
+      paradigm: paradigms[options.paradigm],
+      batch: options.batch,
+      source: extentOf(faces),
+      input: { height: options.size, width: options.size, channels: options.channels },
+    });
+    const probabilities = await evaluator.predict(faces, (done) => line.update({ what, done, total: faces.count }));
+    return { probabilities, evaluation: judge(faces, probabilities) };
+  };
+  await loop.run(async () => {
+    const { evaluation } = await evaluate(dataset.validation, 'validation');
+    return { score: evaluation.accuracy, record: evaluation as never, text: inWords(evaluation) };
+  });
+
+  learner.write(await loadCheckpoint(folder.existingCheckpoint('best')));
+  const { evaluation: validation } = await evaluate(dataset.validation, 'validation');
+  const { evaluation: test, probabilities: testProbabilities } = await evaluate(dataset.test, 'test');
+  const { withoutCopies: testWithoutCopies } = judgeWithoutCopies(dataset.test, testProbabilities, dataset.train);
+  line.end();
+  const { bestEpoch, steps, seconds } = loop;
+  folder.log({ type: 'test', step: steps + 1, evaluation: test as never });
+  const { peakBytes, boundBytes } = learner.program.memory;
+  const record = {
+    bestEpoch,
+    steps,
+    seconds,
+    firstStepSeconds: loop.firstStepSeconds,
+    hostMsPerStep: loop.hostMsPerStep,
+    memory: { stepPeakBytes: peakBytes, stepBoundBytes: boundBytes, totalPeakBytes: gpu.counters.peakBytes },
+    validation,
+    test,
+    testWithoutCopies,
+  };
+  evaluator?.destroy();
+  learner.destroy();
+  return { folder, dataset, test, testWithoutCopies, validation, testProbabilities, bestEpoch, seconds, record: record as never };
 }
 
 /** Mean of what the models of earlier runs say of the training faces, [faces, classes]. @throws UsageError for a run that tells other classes. */
@@ -218,12 +263,17 @@ interface Setup {
   begunMs: number;
 }
 
-interface Compiling {
+export interface Compiling {
   finish(): Promise<void>;
 }
 
 /** Begins to compile the shaders of a step, which takes seconds where the driver has not kept them, while the faces are read. */
-function compileAhead(gpu: Gpu, learner: LearnerOptions, { adapter, unsafe }: TrainOptions, line: ProgressLine): Compiling {
+export function compileAhead(
+  gpu: Gpu,
+  learner: LearnerOptions,
+  { adapter, unsafe }: Pick<TrainOptions, 'adapter' | 'unsafe'>,
+  line: ProgressLine,
+): Compiling {
   let isAwaited = false;
   const compiled = warmUp(gpu, Learner.shaders(gpu, learner), {
     helpers: gpu.adapter.isFallback ? Math.min(availableParallelism(), MOST_COMPILING) - 1 : 0,
@@ -270,7 +320,7 @@ export function modelOptions(options: TrainOptions, classes: number): { classes:
 }
 
 /** Whether the training faces are more than may, or can, stay on the device. */
-function isStreamed(gpu: Gpu, { facesMemory }: TrainOptions, faces: FaceSet): boolean {
+export function isStreamed(gpu: Gpu, { facesMemory }: Pick<TrainOptions, 'facesMemory'>, faces: FaceSet): boolean {
   return faces.pixels.length > Math.min(facesMemory * 2 ** 20, mostResidentBytes(gpu, extentOf(faces)));
 }
 
@@ -299,228 +349,8 @@ function scheduleOf(options: TrainOptions): Schedule {
   });
 }
 
-class Training {
-  private readonly pending: { batch: Batch; result: Promise<StepResult> }[] = [];
-  private readonly schedule: Schedule;
-  private readonly stepsPerEpoch: number;
-  private readonly totalSteps: number;
-  private readonly pace = new Pace();
-  private readonly hostMs: number[] = [];
-  /** The class with most votes of each face of the lesson, as paradigms of one label take it. */
-  private readonly pluralities: Int32Array;
-  private readonly stream: FaceStream | undefined;
-  private startedMs = performance.now();
-  private firstStepSeconds: number | undefined;
-
-  constructor(
-    private readonly setup: Setup,
-    private readonly learner: Learner,
-    private readonly standing: Standing,
-  ) {
-    const { gpu, options, lesson, dataset, taught } = setup;
-    const { votes, voteNames, classes } = taught;
-    const most = drawnPluralities(votes, voteNames.length, classes.length, options.seed);
-    this.pluralities = Int32Array.from(lesson.faces, (face) => most[face]);
-    this.stream = isStreamed(gpu, options, dataset.train) ? new FaceStream(dataset.train, options.batch) : undefined;
-    this.schedule = scheduleOf(options);
-    this.stepsPerEpoch = Math.floor(lesson.faces.length / options.batch);
-    if (this.stepsPerEpoch === 0) {
-      throw new RunError(`${lesson.faces.length} faces to learn from do not fill a batch of ${options.batch}`, 'Use a smaller --batch.', {
-        field: '--batch',
-      });
-    }
-    const planned = this.stepsPerEpoch * options.epochs;
-    this.totalSteps = options.steps > 0 ? Math.min(options.steps, planned) : planned;
-  }
-
-  async run(): Promise<TrainingResult> {
-    const { setup, standing, learner } = this;
-    const { gpu, dataset, folder, options, line, model } = setup;
-    const predictor = (faces: FaceSet) =>
-      Predictor.create(gpu, learner.average ?? learner.parameters, {
-        model,
-        modelOptions: modelOptions(options, dataset.classes.length),
-        paradigm: paradigms[options.paradigm],
-        batch: options.batch,
-        source: extentOf(faces),
-        input: { height: options.size, width: options.size, channels: options.channels },
-      });
-    let evaluator: Predictor | undefined;
-    const evaluate = async (faces: FaceSet, what: string) => {
-      evaluator ??= await predictor(faces);
-      const probabilities = await evaluator.predict(faces, (done) => line.update({ what, done, total: faces.count }));
-      return { probabilities, evaluation: judge(faces, probabilities) };
-    };
-
-    while (standing.step < this.totalSteps) {
-      await this.epoch();
-      const trainLoss = standing.lossSum / (standing.step - standing.epoch * this.stepsPerEpoch);
-      const { evaluation: validation } = await evaluate(dataset.validation, 'validation');
-      this.clock();
-      const epoch = standing.epoch + 1;
-      const improved = validation.accuracy > standing.best.accuracy;
-      if (improved) standing.best = { accuracy: validation.accuracy, epoch };
-      if (standing.step === epoch * this.stepsPerEpoch) {
-        standing.epoch = epoch;
-        standing.lossSum = 0;
-      }
-      folder.log({
-        type: 'epoch',
-        epoch,
-        step: standing.step,
-        trainLoss,
-        seconds: standing.seconds,
-        hostMs: median(this.hostMs),
-        validation: validation as never,
-      });
-      line.end();
-      line.print(epochLine(epoch, this.totalEpochs, trainLoss, validation, improved));
-      if (improved) await this.save(folder.bestPath);
-      await this.save(folder.checkpointPath);
-    }
-
-    const best = await loadCheckpoint(folder.existingCheckpoint('best'));
-    learner.write(best);
-    const { evaluation: validation } = await evaluate(dataset.validation, 'validation');
-    const { evaluation: test, probabilities: testProbabilities } = await evaluate(dataset.test, 'test');
-    const { withoutCopies: testWithoutCopies } = judgeWithoutCopies(dataset.test, testProbabilities, dataset.train);
-    line.end();
-    folder.log({ type: 'test', step: standing.step + 1, evaluation: test as never });
-    const { peakBytes, boundBytes } = learner.program.memory;
-    const record = {
-      bestEpoch: standing.best.epoch,
-      steps: standing.step,
-      seconds: standing.seconds,
-      firstStepSeconds: this.firstStepSeconds,
-      hostMsPerStep: median(this.hostMs),
-      memory: { stepPeakBytes: peakBytes, stepBoundBytes: boundBytes, totalPeakBytes: gpu.counters.peakBytes },
-      validation,
-      test,
-      testWithoutCopies,
-    };
-    evaluator?.destroy();
-    learner.destroy();
-    const {
-      best: { epoch: bestEpoch },
-      seconds,
-    } = standing;
-    return { folder, dataset, test, testWithoutCopies, validation, testProbabilities, bestEpoch, seconds, record: record as never };
-  }
-
-  private get totalEpochs(): number {
-    return Math.ceil(this.totalSteps / this.stepsPerEpoch);
-  }
-
-  /** The steps of the current epoch that are still to do. */
-  private async epoch(): Promise<void> {
-    const { setup, standing, learner, stepsPerEpoch, totalSteps } = this;
-    const { lesson, options } = setup;
-    const { batch, seed } = options;
-    const order = epochOrder(options.sampling, this.pluralities, stepsPerEpoch * batch, seed, standing.epoch);
-    const firstOf = (step: number) => (step - standing.epoch * stepsPerEpoch) * batch;
-    const rowsOf = (step: number) => order.slice(firstOf(step), firstOf(step) + batch);
-    const facesOf = (step: number) => rowsOf(step).map((row) => lesson.faces[row]);
-    const end = Math.min(totalSteps, (standing.epoch + 1) * stepsPerEpoch);
-    for (let step = standing.step; step < end; step++) {
-      const begun = performance.now();
-      const rows = rowsOf(step);
-      const progress = { epoch: step / stepsPerEpoch, epochs: totalSteps / stepsPerEpoch };
-      const learningRate = this.schedule({ step, epoch: progress.epoch, totalSteps, totalEpochs: progress.epochs });
-      const pixels = await this.stream?.take(facesOf(step), step + 1 < end ? facesOf(step + 1) : undefined);
-      const next: Batch = { step, epoch: standing.epoch, learningRate, progress, rows, pixels };
-      const result = learner.step(next);
-      result.catch(() => {}); // met in take(), unless the run fails before
-      this.pending.push({ batch: next, result });
-      this.hostMs.push(performance.now() - begun);
-      if (this.pending.length === STEPS_IN_FLIGHT) await this.take();
-      const every = options.checkpointEvery;
-      if (every > 0 && (step + 1) % every === 0 && step + 1 < end) {
-        while (this.pending.length > 0) await this.take();
-        this.clock();
-        await this.save(setup.folder.checkpointPath);
-      }
-    }
-    while (this.pending.length > 0) await this.take();
-  }
-
-  /** Waits for the oldest step under way and books its result. */
-  private async take(): Promise<void> {
-    const { setup, standing, totalSteps, stepsPerEpoch } = this;
-    const { batch, result } = this.pending.shift()!;
-    const { step, learningRate } = batch;
-    const { loss, gradientNorm } = await setup.gpu.wait(result);
-    setup.gpu.check();
-    if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
-      await Promise.all(this.pending.map((other) => setup.gpu.wait(other.result)));
-      const launch = await this.learner.firstNonFinite(batch);
-      const what = Number.isFinite(loss) ? `the gradient norm is ${gradientNorm}` : `the loss is ${loss}`;
-      const { ids } = setup.dataset.train;
-      const where = `step ${step + 1}, epoch ${standing.epoch + 1}; first in ${launch ?? 'none of its launches when repeated'}; on the faces ${Array.from(batch.rows.subarray(0, 4), (row) => ids[setup.lesson.faces[row]]).join(', ')}, …`;
-      throw new NumericError(
-        `${what} at ${where}`,
-        `Lower --learning-rate or set --clip-norm, and go on from the last checkpoint with --resume${setup.options.precision === 'f16' ? '; or start anew with --precision f32, for numbers beyond 65504' : ''}.`,
-      );
-    }
-    if (this.firstStepSeconds === undefined) {
-      this.firstStepSeconds = (performance.now() - setup.begunMs) / 1000;
-      setup.line.print(`first step done ${this.firstStepSeconds.toFixed(1)} s after the start`);
-    }
-    standing.step = step + 1;
-    standing.lossSum += loss;
-    const { perSecond, remainingSeconds } = this.pace.mark(standing.step, totalSteps);
-    const facesPerSecond = perSecond && perSecond * setup.options.batch;
-    if (standing.step % LOG_EVERY === 0 || standing.step === 1) {
-      setup.folder.log({
-        type: 'step',
-        step: standing.step,
-        epoch: step / stepsPerEpoch,
-        loss,
-        learningRate,
-        facesPerSecond,
-        gradientNorm,
-      });
-    }
-    setup.line.update({
-      what: `epoch ${standing.epoch + 1}/${this.totalEpochs}`,
-      done: standing.step,
-      total: totalSteps,
-      loss,
-      learningRate,
-      facesPerSecond,
-      remainingSeconds,
-    });
-  }
-
-  /** Adds the time since the last call to that of the run. */
-  private clock(): void {
-    const now = performance.now();
-    this.standing.seconds += (now - this.startedMs) / 1000;
-    this.startedMs = now;
-  }
-
-  private async save(path: string): Promise<void> {
-    const { setup, standing, learner } = this;
-    const { options, dataset, model } = setup;
-    const state: CheckpointState = {
-      model,
-      modelOptions: { ...modelOptions(options, dataset.classes.length), size: options.size, channels: options.channels },
-      classes: [...dataset.classes],
-      seed: options.seed,
-      epoch: standing.epoch,
-      step: standing.step,
-      bestMetric: standing.best.accuracy,
-      standing: { ...standing, best: { ...standing.best } },
-    };
-    await saveCheckpoint(path, { ...(await learner.read()), state });
-  }
-}
-
-function epochLine(epoch: number, epochs: number, trainLoss: number, validation: Evaluation, improved: boolean): string {
-  const { accuracy, meanClassAccuracy, klToVotes, ece } = validation;
+/** What an epoch's line says of the validation faces. */
+function inWords({ accuracy, meanClassAccuracy, klToVotes, ece }: Evaluation): string {
   const percent = (share: number) => `${(100 * share).toFixed(2)} %`;
-  return `epoch ${String(epoch).padStart(String(epochs).length)}/${epochs}  loss ${trainLoss.toFixed(4)}  validation: accuracy ${percent(accuracy)}, mean per class ${percent(meanClassAccuracy)}, KL to votes ${klToVotes.toFixed(3)}, ECE ${ece.toFixed(3)}${improved ? '  best' : ''}`;
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
+  return `accuracy ${percent(accuracy)}, mean per class ${percent(meanClassAccuracy)}, KL to votes ${klToVotes.toFixed(3)}, ECE ${ece.toFixed(3)}`;
 }

@@ -60,8 +60,16 @@ function viewOf(face: number, { source, output, augment, seed = 1, epoch = 0, st
   const mirror = unit(0) < augment.flip ? -1 : 1;
   const angle = (augment.rotation * signed(1) * Math.PI) / 180;
   const skew = [augment.skew * signed(2), augment.skew * signed(3)] as const;
-  const shift = [augment.shift * signed(4) * output.width, augment.shift * signed(5) * output.height] as const;
-  const scale = [augment.scale ** signed(6), augment.scale ** signed(7)] as const;
+  const shift = [augment.shift * signed(4) * output.width, augment.shift * signed(5) * output.height];
+  const scale = [augment.scale ** signed(6), augment.scale ** signed(7)];
+  if (augment.crop) {
+    const part = 1 - (1 - augment.crop.least) * unit(6);
+    const ratio = augment.crop.aspect ** signed(7);
+    scale[0] = Math.min(1, Math.sqrt(part * ratio));
+    scale[1] = Math.min(1, Math.sqrt(part / ratio));
+    shift[0] = ((1 - scale[0]) / 2) * signed(4) * output.width;
+    shift[1] = ((1 - scale[1]) / 2) * signed(5) * output.height;
+  }
 
   const { probability, least, most } = augment.erasing;
   const area = output.width * output.height * (least + (most - least) * unit(9));

@@ -169,6 +169,16 @@ gpuSuite('faces gather', (test) => {
     ['as in FER+', 5, { source: grey(48), output: grey(48), augment: AUGMENTATIONS.ferplus }],
     ['strongly', 5, { source: grey(48), output: grey(48), augment: AUGMENTATIONS.strong }],
     ['lightly', 5, { source: grey(48), output: grey(48), augment: AUGMENTATIONS.light }],
+    ['cropped', 11, { source: grey(48), output: grey(48), augment: AUGMENTATIONS.crop }],
+    [
+      'cropped to narrow parts, RGB, 31x45 to 33x17',
+      7,
+      {
+        source: { height: 31, width: 45, channels: 3 },
+        output: { height: 33, width: 17, channels: 3 },
+        augment: { ...AUGMENTATIONS.crop, crop: { least: 0.01, aspect: 8 } },
+      },
+    ],
     ['wildly', 7, { source: grey(48), output: grey(48), augment: WILD, seed: 5, epoch: 3 }],
     ['wildly, enlarged to 64', 5, { source: grey(48), output: grey(64), augment: WILD }],
     [
@@ -206,6 +216,32 @@ gpuSuite('faces gather', (test) => {
       assertClose(await gather(gpu, indices, { ...given, pixels }), expected, TOLERANCE);
     });
   }
+
+  test('a crop shows no less than it may, and nothing beyond the face', async (gpu) => {
+    const extent = grey(16);
+    const count = 400;
+    // Columns tell where they are by their grey level: 8 levels apart, and their reflections would run backwards.
+    const pixels = Uint8Array.from({ length: count * 256 }, (_, i) => 8 * (i % 16));
+    const augment = { ...AUGMENTATIONS.crop, flip: 0, crop: { least: 0.25, aspect: 1 } };
+    const indices = Array.from({ length: count }, (_, i) => i);
+    const values = await gather(gpu, indices, {
+      pixels,
+      source: extent,
+      output: extent,
+      augment,
+      normalise: { mean: 0, deviation: 8 / 255 },
+    });
+    const spans = indices.map((face) => {
+      const row = values.subarray(face * 256, face * 256 + 16);
+      assert.ok(row.every((value, x) => x === 0 || value >= row[x - 1]!));
+      return ((row[9]! - row[6]!) / 3) * 16; // columns seen
+    });
+    const [least, most] = [Math.min(...spans), Math.max(...spans)];
+    assert.ok(least >= 8 - 1e-3 && least < 8.5 && most <= 16 + 1e-3 && most > 15.5, `${least} to ${most} columns`);
+    const areas = spans.map((span) => (span / 16) ** 2);
+    const mean = areas.reduce((sum, area) => sum + area, 0) / count;
+    assert.ok(Math.abs(mean - 0.625) < 0.05, `mean area ${mean}`); // four standard deviations
+  });
 
   test('a face looks the same whatever its batch and the step, and different in another epoch, seed or view', async (gpu) => {
     const given = { pixels: pixels48, source: grey(48), output: grey(48), augment: AUGMENTATIONS.ferplus };

@@ -28,6 +28,11 @@ export interface Augmentation {
   /** Largest skew along either axis: pixels along it per pixel across. */
   skew: number;
   /**
+   * A random part of the face is seen instead of all of it (Szegedy et al. 2015, section 6): `least` of its area or more, its width over its height up to
+   * `aspect` or 1 / `aspect` times that of the face, its sides cut to those of the face. Needs a scale of 1 and a shift of 0, whose draws it takes.
+   */
+  crop?: { least: number; aspect: number };
+  /**
    * Random erasing (Zhong et al. 2020, algorithm 1, but filled with the mean): probability, and least and most area as shares of
    * the output's. Aspect ratios are from 3/10 to 10/3.
    */
@@ -71,6 +76,18 @@ export const AUGMENTATIONS = {
     erasing: { probability: 0.25, least: 0.02, most: 0.2 },
     brightness: 0.1,
     contrast: 0.25,
+  },
+  /** That of masked autoencoders (He et al. 2022, table 8). */
+  crop: {
+    flip: 0.5,
+    shift: 0,
+    scale: 1,
+    rotation: 0,
+    skew: 0,
+    crop: { least: 0.2, aspect: 4 / 3 },
+    erasing: { probability: 0, least: 0, most: 0 },
+    brightness: 0,
+    contrast: 0,
   },
 } as const satisfies Record<string, Augmentation>;
 
@@ -171,6 +188,8 @@ function augmentParams(augment: Augmentation | undefined, tape: Tape): Record<st
     scale_log2: Math.log2(augment?.scale ?? 1),
     rotation: ((augment?.rotation ?? 0) * Math.PI) / 180,
     skew: augment?.skew ?? 0,
+    crop_least: augment?.crop?.least ?? 1,
+    crop_aspect_log2: Math.log2(augment?.crop?.aspect ?? 1),
     erasing: augment?.erasing.probability ?? 0,
     erasing_least: augment?.erasing.least ?? 0,
     erasing_most: augment?.erasing.most ?? 0,

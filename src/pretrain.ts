@@ -1,0 +1,30 @@
+#!/usr/bin/env node
+/** `node dist/pretrain.js --help` */
+import { join } from 'node:path';
+import { replaceFile } from './run/atomic-file.js';
+import { runCommand } from './run/command.js';
+import { parsePretrainOptions } from './run/options.js';
+import { type DrawnEpoch, pretrain } from './run/pretraining.js';
+import { ProgressLine } from './run/progress.js';
+
+const PICTURE = 'reconstruction.png';
+
+async function draw({ folder, epoch, loss, ...shown }: DrawnEpoch): Promise<void> {
+  const { reconstructionSheet } = await import('./report/reconstruction-sheet.js'); // drawing takes long to load, and is not needed before
+  const subtitle = `faces that were not learned from, after epoch ${epoch}; error of all of them ${loss.toFixed(4)}, of a blank patch 1`;
+  await replaceFile(join(folder.path, PICTURE), [reconstructionSheet({ title: 'Hidden patches of faces', subtitle, ...shown })]);
+}
+
+await runCommand(async (args) => {
+  const { folder, loss, bestEpoch, seconds, record } = await pretrain(parsePretrainOptions(args), new ProgressLine(), draw);
+  await folder.finish(record);
+  const lines = [
+    `Error of the hidden patches of validation faces: ${loss.toFixed(4)}, with the weights of epoch ${bestEpoch}, the best; of a blank patch it is 1.`,
+    '',
+    `  time        ${Math.round(seconds)} s`,
+    `  run folder  ${folder.path}`,
+    `  encoder     encoder.safetensors  for node dist/train.js --from ${folder.path}`,
+    `  picture     ${PICTURE}   what is seen of faces, how they are completed, and the faces`,
+  ];
+  process.stdout.write(`\n${lines.join('\n')}\n`);
+});
