@@ -1,6 +1,8 @@
 import { ShaderError, ShapeError } from '../errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import type { Shader } from '../gpu/shader.js';
+import type { Geometry } from './ops/conv2d-geometry.js';
+import type { Extent, Side } from './ops/matmul.js';
 import { launchPointwise } from './ops/parts.js';
 import { createTensor, type DType, ELEMENT_BYTES, persistentTensor, rootOf, sizeOf, type Tensor } from './tensor.js';
 
@@ -26,9 +28,25 @@ export interface Work {
   /** The kind of work, the name under which `gpu.tuning` keeps its kernel. */
   name: string;
   output: Tensor;
+  definition: Definition;
   /** Records the same product on another tape, over the tensors that stand for these. */
   again(tape: Tape, standIn: (tensor: Tensor) => Tensor): void;
 }
+
+/** Which product a work is, of what: enough to compute any element of its output without its kernels. */
+export type Definition =
+  | { product: 'matmul'; extent: Extent; a: Side; b: Side; bias: Tensor | undefined; outputPitch: number }
+  | {
+      product: 'conv2d_forward';
+      geometry: Geometry;
+      input: Tensor;
+      weight: Tensor;
+      bias: Tensor | undefined;
+      residual: Tensor | undefined;
+      relu: boolean;
+    }
+  | { product: 'conv2d_backward_input'; geometry: Geometry; outputGradient: Tensor; weight: Tensor }
+  | { product: 'conv2d_backward_weight'; geometry: Geometry; input: Tensor; outputGradient: Tensor };
 
 export interface LaunchSpec {
   constants?: Record<string, number | boolean>;

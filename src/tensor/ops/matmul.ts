@@ -154,6 +154,7 @@ export function launchProduct(
   const work: Work = {
     name: productClass('matmul', size),
     output,
+    definition: { product: 'matmul', extent, a, b, bias, outputPitch },
     again: (other, standIn) => {
       const side = (given: Side) => ({ ...given, tensor: standIn(given.tensor) });
       launchProduct(other, extent, side(a), side(b), standIn(output), { bias: bias && standIn(bias), outputPitch, flops });
