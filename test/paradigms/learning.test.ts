@@ -115,6 +115,19 @@ gpuSuite('paradigms', (test) => {
     learner.destroy();
   });
 
+  test('scn leaves the labels alone before the epoch of relabelling', async (gpu) => {
+    const options = optionsOf('scn');
+    const constants = { ...options.constants, relabelEpoch: 1, relabelMargin: 0 };
+    const learner = await Learner.create(gpu, faces.pixels, { ...options, constants });
+    const labels = async () => (await learner.read()).kept.get('labels')!.data;
+    const first = await labels();
+    await learn(gpu, learner, 0, stepsPerEpoch);
+    assert.equal(await labels(), first);
+    await learn(gpu, learner, stepsPerEpoch, stepsPerEpoch + 1);
+    assert.not.equal(await labels(), first);
+    learner.destroy();
+  });
+
   for (const name of Object.keys(paradigms) as ParadigmName[]) {
     test(`${name} learns directions from votes, and goes on after a break bit by bit`, async (gpu) => {
       const learner = await create(gpu, name);

@@ -67,8 +67,8 @@ gpuSuite('rank regularisation', (test) => {
 });
 
 gpuSuite('relabelling', (test) => {
-  for (const active of [0, 1]) {
-    test(active ? 'replaces doubtful labels outside the high group' : 'leaves all labels alone while it is not active', async (gpu) => {
+  for (const isOpen of [false, true]) {
+    test(isOpen ? 'replaces doubtful labels outside the high group' : 'leaves all labels alone behind a closed gate', async (gpu) => {
       const [batch, classes, count, margin] = [67, 5, 80, 0.2];
       const logits = randomArray([batch, classes], 1, 2);
       const labels = Float32Array.from({ length: count * classes }, (_, i) => (i % classes === Math.floor(i / classes) % classes ? 1 : 0));
@@ -81,18 +81,13 @@ gpuSuite('relabelling', (test) => {
       const tape = new Tape(gpu);
       const table = tape.input('table', [count, classes]);
       const constant = (name: string, shape: number[], data: Float32Array | Uint32Array) => tape.constant(name, shape, data);
-      relabel(
-        tape,
-        table,
-        {
-          logits: constant('logits', [batch, classes], logits),
-          targets: constant('targets', [batch, classes], targets),
-          high: constant('high', [batch], high),
-          rows: constant('rows', [batch], rows),
-          active: constant('active', [1], Float32Array.of(active)),
-        },
-        margin,
-      );
+      const inputs = {
+        logits: constant('logits', [batch, classes], logits),
+        targets: constant('targets', [batch, classes], targets),
+        high: constant('high', [batch], high),
+        rows: constant('rows', [batch], rows),
+      };
+      tape.behind({ isOpen }, () => relabel(tape, table, inputs, margin));
       const program = await Program.compile(gpu, tape);
       program.write(table, labels);
       program.run();
@@ -102,7 +97,7 @@ gpuSuite('relabelling', (test) => {
         const p = softmaxRow(rowOf(logits, i, classes));
         const best = p.indexOf(Math.max(...p));
         const label = rowOf(targets, i, classes).indexOf(1);
-        if (!active || high[i] || p[best] - p[label] <= margin) continue;
+        if (!isOpen || high[i] || p[best] - p[label] <= margin) continue;
         wanted.set(
           p.map((_, c) => (c === best ? 1 : 0)),
           rows[i] * classes,
@@ -110,7 +105,7 @@ gpuSuite('relabelling', (test) => {
         changed++;
       }
       assert.equal(await program.read(table), wanted);
-      assert.is(changed > 5, active === 1);
+      assert.is(changed > 5, isOpen);
       program.destroy();
     });
   }
