@@ -21,6 +21,13 @@ export interface Launch {
   readonly work: Work | undefined;
   /** What writes the same results once more from the same inputs; undefined where that is not worth it. */
   readonly again: 'same' | Launch | undefined;
+  /** A run leaves the launch out while this is closed. */
+  readonly gate: Gate | undefined;
+}
+
+/** Opened and closed between runs. */
+export interface Gate {
+  isOpen: boolean;
 }
 
 /** What a launch contributes to, told so that a tuner can record the same again with other kernels. */
@@ -86,6 +93,7 @@ export class Tape {
   readonly inputs: Tensor[] = [];
   readonly constants: { tensor: Tensor; data: Float32Array | Uint32Array }[] = [];
   private inTraining: boolean;
+  private gate: Gate | undefined;
   private readonly nodes: TapeNode[] = [];
   private readonly gradients = new Map<Tensor, Tensor>();
   private uses = new Map<Tensor, number>();
@@ -111,6 +119,16 @@ export class Tape {
       return record();
     } finally {
       this.inTraining = before;
+    }
+  }
+
+  /** A run leaves out what `record` records while `gate` is closed; nothing else may read what it writes to planned memory. */
+  behind(gate: Gate, record: () => void): void {
+    this.gate = gate;
+    try {
+      record();
+    } finally {
+      this.gate = undefined;
     }
   }
 
@@ -182,6 +200,7 @@ export class Tape {
       flops: spec.flops ?? 0,
       bytes,
       work: spec.work,
+      gate: this.gate,
       again: again === undefined || again === 'same' ? again : this.launchOf(again.shader, { ...spec, ...again, again: 'same' }),
     };
   }
