@@ -8,7 +8,7 @@ export interface Element {
   /** Its place in the output tensor. */
   at: number;
   value: number;
-  /** Sum of the terms' absolute values. Rounding in float32, in whatever order, comes to a few 2⁻²⁴ of it where the terms' signs are random. */
+  /** Sum of the terms' absolute values. Rounding in float32, in whatever order, comes to a few 2⁻²⁴ of it, where the terms' signs are random. */
   size: number;
 }
 
