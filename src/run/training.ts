@@ -19,7 +19,7 @@ import { type CheckpointState, checkTensors, loadCheckpoint, saveCheckpoint } fr
 import { FaceStream } from './face-stream.js';
 import { judge, judgeWithoutCopies } from './judge.js';
 import { type Batch, Learner, type LearnerOptions, STEPS_IN_FLIGHT, type StepResult } from './learner.js';
-import { datasetOptions, type TrainOptions, trainConfig } from './options.js';
+import { datasetOptions, modelOptions, requireOptionsOf, type TrainOptions, trainConfig } from './options.js';
 import { Predictor } from './predictor.js';
 import { Pace, type ProgressLine, showReading } from './progress.js';
 import { type JsonObject, RunFolder } from './run-folder.js';
@@ -71,6 +71,7 @@ export async function train(options: TrainOptions, line: ProgressLine, begunMs =
   try {
     if (options.precision === 'f16') gpu.requireF16();
     const model = checkpoint ? (checkpoint.state.model as ModelName) : options.model === 'auto' ? defaultModel(gpu) : options.model;
+    requireOptionsOf(model, options);
     const placeholder = paradigms[options.paradigm].lesson(placeholderFaces(options), {
       constants,
       seed: options.seed,
@@ -270,6 +271,7 @@ function learnerOptions(
     constants,
     lesson,
     optimizer: optimizerOptions(options),
+    layerDecay: options.layerDecay,
     ema: options.ema,
     batch: options.batch,
     seed: options.seed,
@@ -279,10 +281,6 @@ function learnerOptions(
     recompute: options.recompute,
     precision: options.precision,
   };
-}
-
-export function modelOptions(options: TrainOptions, classes: number): { classes: number; width: number; dropout: number } {
-  return { classes, width: options.width, dropout: options.dropout };
 }
 
 /** Whether the training faces are more than may, or can, stay on the device. */
@@ -519,7 +517,7 @@ class Training {
     const { options, dataset, model } = setup;
     const state: CheckpointState = {
       model,
-      modelOptions: { ...modelOptions(options, dataset.classes.length), size: options.size, channels: options.channels },
+      modelOptions: { ...(modelOptions(options, dataset.classes.length) as object), size: options.size, channels: options.channels },
       classes: [...dataset.classes],
       seed: options.seed,
       epoch: standing.epoch,
