@@ -46,8 +46,8 @@ gpuSuite('the oracle of products', (test) => {
       const output = matmul(tape, a, b, { transposeA, transposeB, bias });
       const gradient = tape.input('gradient', output.shape);
       tape.backward(output, gradient);
-      const values = new Map([a, b, bias, gradient].map((tensor, i) => [tensor, randomArray([...tensor.shape], i)]));
-      const of = (tensor: Tensor) => values.get(tensor)!;
+      const values = new Map([a, b, bias, gradient].map((tensor, i) => [tensor.label, randomArray([...tensor.shape], i)]));
+      const of = ({ label }: Tensor) => values.get(label)!; // of views too
       const [forward, forA, forB] = definitionsOf(tape) as [Definition, Definition, Definition];
       const biased = productReference(of(a), of(b), product).map((value, i) => value + of(bias)[i % 13]!);
       assertSample(forward, of, biased, 250);
@@ -74,8 +74,10 @@ gpuSuite('the oracle of products', (test) => {
       conv2d(tape, image, weight, { ...convolution, bias, residual, activation: 'relu' });
       const gradient = tape.input('gradient', shape);
       tape.backward(output, gradient);
-      const values = new Map([image, weight, bias, residual, gradient].map((tensor, i) => [tensor, randomArray([...tensor.shape], i)]));
-      const of = (tensor: Tensor) => values.get(tensor)!;
+      const values = new Map(
+        [image, weight, bias, residual, gradient].map((tensor, i) => [tensor.label, randomArray([...tensor.shape], i)]),
+      );
+      const of = ({ label }: Tensor) => values.get(label)!; // of views too
       const [plain, fused, forImage, forWeight] = definitionsOf(tape) as [Definition, Definition, Definition, Definition];
       const wanted = convolutionReference(of(image), of(weight), convolution);
       assertSample(plain, of, wanted, 100);
