@@ -455,7 +455,9 @@ suite('the compare command', (test) => {
     );
     assert.is(readFileSync(join(out, 'runs.csv'), 'utf8').trimEnd().split('\n').length, 5);
     assert.match(readFileSync(join(out, 'report.html'), 'utf8'), '<h2>Robustness</h2>');
-    assert.is(readJson(join(out, 'moue+teacher=0-s1', 'config.json')).candidates, 0.2);
+    const { candidates, model } = readJson(join(out, 'moue+teacher=0-s1', 'config.json'));
+    assert.is(candidates, 0.2);
+    assert.is(readJson(join(out, 'comparison.json')).model, model); // 'auto' was asked for, and may choose another elsewhere
     // Another split is measured beside the first, which is not measured again; how a run is computed may change.
     const tested = changed('one-hot-s0', 'evaluation-test.json');
     await succeeds('compare', ...common, ...grid.slice(0, 4), '--split', 'validation', '--recompute', '--unsafe', '--faces-memory', '1');
@@ -473,10 +475,13 @@ suite('the compare command', (test) => {
     assert.match(failing.stdout, /^\| one-hot \| 1 \|/m);
     assert.match(failing.stdout, 'the baseline born-again has no run');
     assert.is((readJson(join(out, 'results.json')).runs as Json[]).length, 1);
+    // The teacher that was missing locks nothing; one that a run has learned from is kept to.
+    const taught = ['--paradigms', 'born-again', '--seeds', '1', '--teacher'];
+    await succeeds('compare', ...common, ...taught, join(out, 'one-hot-s0'));
     for (const [args, ...parts] of [
       [['--epochs', '2'], '--epochs', 'another --out'],
       [['--paradigms', 'born-again'], 'Name them: --teacher'],
-      [['--paradigms', 'born-again', '--teacher', 'other'], 'nowhere, not other'],
+      [[...taught, 'other'], '--teacher', 'one-hot-s0, not other'],
       [['--precision', 'f16'], '--precision f32, not f16'],
       [['--paradigms', 'one-hot,one-hot'], 'named twice'],
       [['--paradigms', 'one-hut'], 'Did you mean one-hot?'],

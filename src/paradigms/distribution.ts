@@ -66,8 +66,8 @@ export const aleatoric = paradigm({
     const { tape, student, batch, classes } = step;
     const draws = Math.round(step.constants.draws);
     const { pooled } = student.features(step.faces());
-    const logits = student.classify(pooled);
     const logVariance = dense(student.auxiliary('log_variance'), pooled, draws > 0 ? classes : 1);
+    const logits = student.classify(pooled);
     if (draws > 0) {
       const deviation = exponential(tape, scale(tape, logVariance, 0.5));
       const predicted = meanOfDraws(tape, logits, deviation, normalNoise(tape, [batch, draws, classes]));

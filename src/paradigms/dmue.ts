@@ -44,37 +44,30 @@ interface Others {
   count: Tensor;
 }
 
-function constantOf(tape: Tape, shape: readonly number[], valueAt: (index: number) => number): Tensor {
-  const size = shape.reduce((product, extent) => product * extent, 1);
-  return tape.constant(
-    'constant',
-    shape,
-    Float32Array.from({ length: size }, (_, i) => valueAt(i)),
-  );
+function othersOf(tape: Tape, labels: Tensor): Others {
+  const isOther = complement(tape, permute(tape, labels, [1, 0]));
+  return { isOther, count: notZero(tape, sum(tape, isOther, { axes: [1], keepDims: true })) };
 }
 
-function othersOf(tape: Tape, labels: Tensor): Others {
-  const one = constantOf(tape, [1, 1], () => 1);
-  const isOther = subtract(tape, one, permute(tape, labels, [1, 0]));
-  return {
-    isOther,
-    count: add(
-      tape,
-      sum(tape, isOther, { axes: [1], keepDims: true }),
-      constantOf(tape, [1, 1], () => TINY),
-    ),
-  };
+/** 1 − x of a table. */
+function complement(tape: Tape, x: Tensor): Tensor {
+  return subtract(tape, tape.constant('one', [1, 1], Float32Array.of(1)), x);
+}
+
+/** A table of divisors, none of them 0. */
+function notZero(tape: Tape, divisors: Tensor): Tensor {
+  return add(tape, divisors, tape.constant('tiny', [1, 1], Float32Array.of(TINY)));
+}
+
+/** One number for what each branch says of its own class, another for what it says of others: [C, 1, C]. */
+function byClass(tape: Tape, classes: number, own: number, others: number): Tensor {
+  const values = Float32Array.from({ length: classes * classes }, (_, i) => (i % (classes + 1) === 0 ? own : others));
+  return tape.constant('by_class', [classes, 1, classes], values);
 }
 
 /** The scores with those of each branch's own class taken out of the softmax. */
 function withoutOwn(tape: Tape, scores: Tensor): Tensor {
-  const [classes] = scores.shape;
-  const isOwn = (index: number) => index % (classes + 1) === 0;
-  return add(
-    tape,
-    scores,
-    constantOf(tape, [classes, 1, classes], (i) => (isOwn(i) ? NEVER : 0)),
-  );
+  return add(tape, scores, byClass(tape, scores.shape[0], NEVER, 0));
 }
 
 /** The mean over the branches of their cross-entropies, each over the faces of other classes: [1]. */
@@ -100,12 +93,7 @@ export function latentDistributions(tape: Tape, { scores, labels }: Branches, te
 
 /** Mean squared distance of the prediction, without the class of the label, from the latent distribution: [1]. */
 export function latentLoss(tape: Tape, logits: Tensor, labels: Tensor, latent: Tensor): Tensor {
-  const others = subtract(
-    tape,
-    constantOf(tape, [1, 1], () => 1),
-    labels,
-  );
-  return meanSquare(tape, subtract(tape, multiply(tape, softmax(tape, logits), others), latent));
+  return meanSquare(tape, subtract(tape, multiply(tape, softmax(tape, logits), complement(tape, labels)), latent));
 }
 
 /**
@@ -118,11 +106,7 @@ export function similarityLoss(tape: Tape, { scores, labels }: Branches, feature
   const left = reshape(tape, isOther, [classes, batch, 1]);
   const right = reshape(tape, isOther, [classes, 1, batch]);
   const pairs = multiply(tape, left, right);
-  const known = multiply(
-    tape,
-    scores,
-    constantOf(tape, [classes, 1, classes], (i) => (i % (classes + 1) === 0 ? 0 : 1)),
-  );
+  const known = multiply(tape, scores, byClass(tape, classes, 0, 1));
   const rowsOf = (products: Tensor) => normaliseRows(tape, reshape(tape, multiply(tape, products, pairs), [classes * batch, batch]));
   const ofBranches = rowsOf(matmul(tape, known, known, { transposeB: true }));
   const ofTarget = rowsOf(reshape(tape, matmul(tape, features, features, { transposeB: true }), [1, batch, batch]));
@@ -145,13 +129,12 @@ function meanSquare(tape: Tape, values: Tensor): Tensor {
  */
 function confidence(student: Student, features: Tensor, labels: Tensor): Tensor {
   const { tape } = student.scope;
-  const tiny = constantOf(tape, [1, 1], () => TINY);
   const directions = normaliseRows(tape, features);
   const sums = matmul(tape, matmul(tape, directions, directions, { transposeB: true }), labels);
-  const cosines = divide(tape, sums, add(tape, sum(tape, labels, { axes: [0], keepDims: true }), tiny)); // [N, C]
+  const cosines = divide(tape, sums, notZero(tape, sum(tape, labels, { axes: [0], keepDims: true }))); // [N, C]
   const most = max(tape, cosines, { axes: [1], keepDims: true });
   const least = scale(tape, max(tape, scale(tape, cosines, -1), { axes: [1], keepDims: true }), -1);
-  const alike = divide(tape, subtract(tape, cosines, least), add(tape, subtract(tape, most, least), tiny));
+  const alike = divide(tape, subtract(tape, cosines, least), notZero(tape, subtract(tape, most, least)));
   const scope = student.auxiliary('confidence');
   const hidden = dense(inside(scope, 'hidden'), concat(tape, [alike, labels], 1), labels.shape[1]);
   // PReLU (He et al. 2015, eq. 1): max(x, 0) + a min(x, 0)

@@ -62,6 +62,10 @@ export async function runGrid(given: CompareOptions, line: ProgressLine): Promis
   const { variations, split } = options;
   const cells = Array.from({ length: options.seeds }, (_, seed) => variations.map((variation) => ({ variation, seed }))).flat();
   const pathOf = ({ variation, seed }: Cell) => join(options.out, `${variation.label}-s${seed}`);
+  for (const cell of cells.filter(({ variation: { paradigm } }) => paradigms[paradigm].learnsFromRuns)) {
+    const path = pathOf(cell);
+    if (isBegun(path)) refuseAnother(options.out, 'teacher', RunFolder.open(path).readConfig().teacher, options.training.teacher);
+  }
   const runs: GridRun[] = [];
   const failures: { name: string; error: MoueError }[] = [];
   const took: number[] = [];
@@ -111,8 +115,12 @@ interface Cell {
   seed: number;
 }
 
+function isBegun(path: string): boolean {
+  return existsSync(join(path, 'config.json'));
+}
+
 function isFinished(path: string): boolean {
-  return existsSync(join(path, 'config.json')) && RunFolder.open(path).isDone;
+  return isBegun(path) && RunFolder.open(path).isDone;
 }
 
 function cellOptions({ training }: CompareOptions, { variation: { paradigm, set }, seed }: Cell): TrainOptions {
@@ -121,9 +129,9 @@ function cellOptions({ training }: CompareOptions, { variation: { paradigm, set 
 }
 
 async function trainCell(options: TrainOptions, path: string, line: ProgressLine): Promise<void> {
-  const isBegun = existsSync(join(path, 'checkpoint.safetensors'));
-  if (!isBegun) rmSync(join(path, 'best.safetensors'), { force: true }); // of a run that ended before it could go on from anything
-  const { folder, record } = await train(isBegun ? { ...options, resume: path } : { ...options, out: path }, line, performance.now());
+  const hasCheckpoint = existsSync(join(path, 'checkpoint.safetensors'));
+  if (!hasCheckpoint) rmSync(join(path, 'best.safetensors'), { force: true }); // of a run that ended before it could go on from anything
+  const { folder, record } = await train(hasCheckpoint ? { ...options, resume: path } : { ...options, out: path }, line, performance.now());
   await folder.finish(record);
 }
 
@@ -155,33 +163,37 @@ async function evaluateCell(
  */
 async function claimFolder({ out, training }: CompareOptions, preferred: ModelName): Promise<TrainOptions> {
   const path = join(out, SETTINGS_FILE);
-  const isClaimed = existsSync(path);
-  const earlier = isClaimed ? sharedConfig(readTrainOptions(path)) : {};
-  const model = training.model === 'auto' ? ((earlier.model as ModelName | undefined) ?? preferred) : training.model;
-  const config = sharedConfig({ ...training, model });
-  const names = [...new Set([...Object.keys(earlier), ...Object.keys(config)])];
-  const differing = names.filter((name) => JSON.stringify(earlier[name]) !== JSON.stringify(config[name]));
-  // Only some paradigms learn from other runs: they may be compared with those that do not.
-  const refused = differing.find((name) => name !== 'teacher' || (earlier.teacher !== undefined && config.teacher !== undefined));
-  if (isClaimed && refused) {
-    throw new UsageError(
-      `the runs in ${out} have --${refused} ${earlier[refused] ?? 'left out'}, not ${config[refused] ?? 'left out'}`,
-      'Compare under one set of options: give the earlier ones, or another --out.',
-      { field: `--${refused}` },
-    );
+  const earlier = existsSync(path) ? sharedConfig(readTrainOptions(path)) : undefined;
+  const model = training.model === 'auto' ? ((earlier?.model as ModelName | undefined) ?? preferred) : training.model;
+  const chosen = { ...training, model };
+  const config = sharedConfig(chosen);
+  if (earlier) {
+    const names = [...new Set([...Object.keys(earlier), ...Object.keys(config)])];
+    for (const name of names) refuseAnother(out, name, earlier[name], config[name]);
+    return chosen;
   }
   try {
     mkdirSync(out, { recursive: true });
   } catch (cause) {
     throw storageError(cause, out);
   }
-  await replaceFile(path, [`${JSON.stringify({ ...earlier, ...config }, null, 2)}\n`]);
-  return { ...training, model };
+  await replaceFile(path, [`${JSON.stringify(config, null, 2)}\n`]);
+  return chosen;
 }
 
-/** What all runs of a comparison have in common, and what decides on what they learn. */
+/** @throws UsageError where an option differs from that of the runs in a folder. */
+function refuseAnother(path: string, name: string, earlier: unknown, asked: unknown): void {
+  if (earlier === asked) return;
+  throw new UsageError(
+    `the runs in ${path} have --${name} ${earlier ?? 'left out'}, not ${asked ?? 'left out'}`,
+    'Compare under one set of options: give the earlier ones, or another --out.',
+    { field: `--${name}` },
+  );
+}
+
+/** What all runs of a comparison have in common, and what decides on what they learn. Only some learn from a teacher. */
 function sharedConfig(options: TrainOptions): GivenOptions {
-  const { paradigm, seed, set, ...config } = trainConfig(options);
+  const { paradigm, seed, set, teacher, ...config } = trainConfig(options);
   return Object.fromEntries(Object.entries(config).filter(([name]) => !OF_THE_MACHINE.includes(name)));
 }
 

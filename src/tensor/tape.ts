@@ -124,11 +124,12 @@ export class Tape {
 
   /** A run leaves out what `record` records while `gate` is closed; nothing else may read what it writes to planned memory. */
   behind(gate: Gate, record: () => void): void {
+    const before = this.gate;
     this.gate = gate;
     try {
       record();
     } finally {
-      this.gate = undefined;
+      this.gate = before;
     }
   }
 
