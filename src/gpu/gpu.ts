@@ -1,5 +1,5 @@
 import { DeviceError, ShaderError } from '../errors.js';
-import type { Shader, ShaderLibrary } from './shader.js';
+import { type Shader, type ShaderLibrary, TEXTURE_WIDTH } from './shader.js';
 
 /** What is known of the adapter that a run uses; written into the run folder. */
 export interface AdapterSummary {
@@ -29,7 +29,10 @@ export interface GpuCounters {
 
 /** What a tuner found fastest on this adapter: by the name of a kind of work, a family of kernels and sizes for it. The operators read it. */
 export type Tuning = Readonly<
-  Record<string, { readonly family: string; readonly tile?: Readonly<Record<string, number>>; readonly winograd?: boolean }>
+  Record<
+    string,
+    { readonly family: string; readonly tile?: Readonly<Record<string, number>>; readonly winograd?: boolean; readonly texture?: boolean }
+  >
 >;
 
 export interface GpuOptions {
@@ -48,6 +51,23 @@ export interface GpuOptions {
 
 /** At least what any shader's params, or one element of its tensors, take. */
 const SCRATCH_BYTES = 256;
+const SMALLER = 'Use a smaller --batch, --size or --model.';
+
+const TEXEL_BYTES = 16;
+const TEXTURE_FORMAT = 'rgba32float';
+const TEXTURE_ROW_BYTES = TEXTURE_WIDTH * TEXEL_BYTES;
+/** What fits into a texture of every adapter. */
+export const MOST_TEXTURE_BYTES = 8192 * TEXTURE_ROW_BYTES;
+
+/** Puts bytes of a buffer into a texture, row after row; a last part of a texel counts whole. */
+export function copyToTexture(encoder: GPUCommandEncoder, buffer: GPUBuffer, offset: number, sizeBytes: number, texture: GPUTexture): void {
+  const rows = Math.floor(sizeBytes / TEXTURE_ROW_BYTES);
+  const rest = Math.ceil((sizeBytes % TEXTURE_ROW_BYTES) / TEXEL_BYTES);
+  const layout = { buffer, bytesPerRow: TEXTURE_ROW_BYTES };
+  if (rows > 0) encoder.copyBufferToTexture({ ...layout, offset }, { texture }, [TEXTURE_WIDTH, rows]);
+  if (rest > 0)
+    encoder.copyBufferToTexture({ ...layout, offset: offset + rows * TEXTURE_ROW_BYTES }, { texture, origin: [0, rows] }, [rest, 1]);
+}
 
 /** One device with its queue, buffers, pipelines and errors. Knows bytes and labels; has never heard of a tensor. */
 export class Gpu {
@@ -112,24 +132,40 @@ export class Gpu {
   /** @param usage GPUBufferUsage flags. @throws DeviceError beyond the adapter's limit or the memory budget. */
   createBuffer(label: string, sizeBytes: number, usage: GPUBufferUsageFlags): GPUBuffer {
     const size = Math.max(16, Math.ceil(sizeBytes / 16) * 16); // shaders may see any tensor as array<vec4f>
-    const remedy = 'Use a smaller --batch, --size or --model.';
     if (size > this.limits.maxBufferSize) {
       throw new DeviceError(
         `buffer '${label}' of ${megabytes(size)} is beyond this adapter's limit of ${megabytes(this.limits.maxBufferSize)}`,
-        remedy,
+        SMALLER,
       );
     }
-    if (this.counters.bytes + size > this.memoryBudgetBytes) {
-      throw new DeviceError(
-        `buffer '${label}' of ${megabytes(size)} would take the total to ${megabytes(this.counters.bytes + size)}, beyond the budget of ${megabytes(this.memoryBudgetBytes)}`,
-        remedy,
-      );
-    }
-    const buffer = this.device.createBuffer({ label, size, usage });
+    this.count(label, size);
     this.counters.buffers++;
-    this.counters.bytes += size;
-    this.counters.peakBytes = Math.max(this.counters.peakBytes, this.counters.bytes);
-    return buffer;
+    return this.device.createBuffer({ label, size, usage });
+  }
+
+  private count(label: string, size: number): void {
+    const total = this.counters.bytes + size;
+    if (total > this.memoryBudgetBytes) {
+      throw new DeviceError(
+        `buffer '${label}' of ${megabytes(size)} would take the total to ${megabytes(total)}, beyond the budget of ${megabytes(this.memoryBudgetBytes)}`,
+        SMALLER,
+      );
+    }
+    this.counters.bytes = total;
+    this.counters.peakBytes = Math.max(this.counters.peakBytes, total);
+  }
+
+  /** A texture for so many bytes, at most MOST_TEXTURE_BYTES, which `copyToTexture` puts there. @throws DeviceError beyond the memory budget. */
+  createTexture(label: string, sizeBytes: number): GPUTexture {
+    const height = Math.ceil(sizeBytes / TEXTURE_ROW_BYTES);
+    this.count(label, height * TEXTURE_ROW_BYTES);
+    const usage = GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST;
+    return this.device.createTexture({ label, size: [TEXTURE_WIDTH, height], format: TEXTURE_FORMAT, usage });
+  }
+
+  destroyTexture(texture: GPUTexture): void {
+    this.counters.bytes -= texture.height * TEXTURE_ROW_BYTES;
+    texture.destroy();
   }
 
   destroyBuffer(buffer: GPUBuffer): void {
@@ -167,7 +203,11 @@ export class Gpu {
       buffers.push(this.createBuffer('scratch', SCRATCH_BYTES, usage));
       return buffers.at(-1)!;
     };
-    const entries: GPUBindGroupEntry[] = shader.tensors.map(({ binding }) => ({ binding, resource: { buffer: scratch(STORAGE) } }));
+    const textures: GPUTexture[] = [];
+    const scratchTexture = () => textures[textures.push(this.createTexture('scratch', SCRATCH_BYTES)) - 1].createView();
+    const entries: GPUBindGroupEntry[] = shader.tensors.map(({ binding, isTexture }) => {
+      return { binding, resource: isTexture ? scratchTexture() : { buffer: scratch(STORAGE) } };
+    });
     if (shader.params.length > 0) entries.push({ binding: 0, resource: { buffer: scratch(UNIFORM) } });
     const encoder = this.device.createCommandEncoder();
     const pass = encoder.beginComputePass();
@@ -178,6 +218,7 @@ export class Gpu {
     this.submit(encoder.finish());
     await this.idle();
     for (const buffer of buffers) this.destroyBuffer(buffer);
+    for (const texture of textures) this.destroyTexture(texture);
   }
 
   private async compile(shader: Shader): Promise<Pipeline> {
@@ -216,10 +257,12 @@ export class Gpu {
 
   /** Explicit, because `layout: 'auto'` drops bindings that a variant does not use. */
   private bindGroupLayout(shader: Shader): GPUBindGroupLayout {
-    const entries: GPUBindGroupLayoutEntry[] = shader.tensors.map(({ binding, access }) => ({
+    const entries: GPUBindGroupLayoutEntry[] = shader.tensors.map(({ binding, access, isTexture }) => ({
       binding,
       visibility: GPUShaderStage.COMPUTE,
-      buffer: { type: access === 'read' ? 'read-only-storage' : 'storage' },
+      ...(isTexture
+        ? { storageTexture: { access: 'read-only', format: TEXTURE_FORMAT } }
+        : { buffer: { type: access === 'read' ? 'read-only-storage' : 'storage' } }),
     }));
     if (shader.params.length > 0) entries.push({ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform' } });
     const key = JSON.stringify(entries);

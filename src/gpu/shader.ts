@@ -10,20 +10,32 @@ export interface Shader {
   /** The 4-byte fields of `struct Params` in order, binding 0; empty where the shader takes none. */
   params: { name: string; type: 'u32' | 'i32' | 'f32' }[];
   /** The storage bindings; `element` is the type inside `array<…>`, or the whole type of a binding that is no array. */
-  tensors: { name: string; binding: number; access: 'read' | 'read_write'; element: string }[];
+  tensors: { name: string; binding: number; access: 'read' | 'read_write'; element: string; isTexture: boolean }[];
 }
+
+/** Which of a shader's bindings are not as its file declares them. */
+export interface Bindings {
+  /** Those that hold 16-bit floats. */
+  half?: readonly string[];
+  /** Those that are textures, TEXTURE_WIDTH vec4 a row. */
+  textures?: readonly string[];
+}
+
+/** Texels of a row of a texture that stands for a buffer. */
+export const TEXTURE_WIDTH = 1024;
 
 export type Constants = Record<string, number | boolean>;
 
 /**
- * Loads shaders by name, once for each set of constants and 16-bit bindings. A file is plain WGSL that compiles as it stands but for four things done here:
+ * Loads shaders by name, once for each set of constants and bindings. A file is plain WGSL that compiles as it stands but for five things done here:
  *
  * - `// #include "lib/random.wgsl"` on a line of its own inserts that file, the first time it is met;
  * - `constants` replace the values of top-level `const NAME: type = value;` declarations;
  * - a loop marked `// unroll` is written out once per iteration, its index replaced by literals, because some drivers keep a register tile in
  *   memory when its indices are not literal;
  * - bindings of f32 or vec4f that are to hold 16-bit floats are declared so, each load from them is widened at once and each store rounded: kernels are
- *   written for f32, and calculate in it whatever their tensors are stored as.
+ *   written for f32, and calculate in it whatever their tensors are stored as;
+ * - bindings of vec4f that are only read may become textures: a software driver loads a texel in half the time of four numbers from a buffer.
  */
 export class ShaderLibrary {
   private readonly readFile: (relativePath: string) => string;
@@ -37,19 +49,20 @@ export class ShaderLibrary {
   }
 
   /**
-   * @param half names of the bindings that hold 16-bit floats
    * @throws ShaderError when the file is missing, a constant unknown or of the wrong type, a marked loop cannot be expanded, or a binding cannot hold 16-bit
-   * floats
+   * floats or be a texture
    */
-  load(name: string, constants: Constants = {}, half: readonly string[] = []): Shader {
+  load(name: string, constants: Constants = {}, { half = [], textures = [] }: Bindings = {}): Shader {
     const values = Object.keys(constants)
       .sort()
       .map((constant) => `${constant}=${Number(constants[constant])}`)
-      .concat([...half].sort().map((binding) => `${binding}=f16`));
+      .concat([...half].sort().map((binding) => `${binding}=f16`))
+      .concat([...textures].sort().map((binding) => `${binding}=texture`));
     const label = values.length ? `${name}[${values}]` : name;
     let shader = this.shaders.get(label);
     if (!shader) {
-      const specialised = storeHalf(name, replaceConstants(name, this.include(name, `${name}.wgsl`, new Set()), constants), half);
+      const replaced = replaceConstants(name, this.include(name, `${name}.wgsl`, new Set()), constants);
+      const specialised = textures.reduce((changed, binding) => readFromTexture(name, changed, binding), storeHalf(name, replaced, half));
       const text = this.unroll ? unrollLoops(name, specialised) : specialised;
       shader = { name, label, text, ...parseBindings(name, specialised) };
       this.shaders.set(label, shader);
@@ -121,12 +134,7 @@ function storeBindingHalf(name: string, text: string, binding: string): string {
   const edits = [{ from: declaration!.index, to: declaration!.index + type.length, by: half }];
   const insert = (at: number, by: string) => edits.push({ from: at, to: at, by });
 
-  const mention = new RegExp(`//.*|(?<![\\w.])${binding}\\b(?!: *array<${type}>;)`, 'g');
-  for (const { 0: found, index } of text.matchAll(mention)) {
-    if (found !== binding) continue; // a comment
-    const bracket = index + binding.length;
-    if (text[bracket] !== '[') fail(`\`${lineAt(text, index)}\` does not index it`);
-    const end = closingBracket(text, bracket + 1, '[]') + 1;
+  for (const { index, end } of indexings(text, binding, fail)) {
     const assignment = /^ *([-+*/%&|^]?)=(?!=) */.exec(text.slice(end));
     if (!assignment) {
       insert(index, `${type}(`);
@@ -138,13 +146,46 @@ function storeBindingHalf(name: string, text: string, binding: string): string {
       insert(text.indexOf(';', end), ')');
     }
   }
-  edits.sort((a, b) => a.from - b.from);
-  let copied = 0;
-  const parts = edits.map(({ from, to, by }) => {
-    const part = text.slice(copied, from) + by;
-    copied = to;
-    return part;
+  return edited(text, edits);
+}
+
+/** Declares one binding as a texture whose rows are filled one after the other, and loads a texel wherever it is indexed. */
+function readFromTexture(name: string, text: string, binding: string): string {
+  const fail = (why: string): never => {
+    throw new ShaderError(`binding ${binding} is no texture: ${why}`, 'Bind its tensor as a buffer.', { file: `${name}.wgsl` });
+  };
+  const declaration = new RegExp(`(?<=@binding\\(\\d+\\) )var<storage, read> ${binding}: *array<vec4f>(?=;)`).exec(text);
+  if (!declaration) return fail('it is declared as no array of vec4f to read');
+  const texture = `var ${binding}: texture_storage_2d<rgba32float, read>`;
+  const edits = [{ from: declaration.index, to: declaration.index + declaration[0].length, by: texture }];
+  for (const { index, end } of indexings(text, binding, fail)) {
+    const at = text.slice(index + binding.length + 1, end - 1);
+    const [x, y] = ['%', '/'].map((operator) => `(${at}) ${operator} ${TEXTURE_WIDTH}u`);
+    edits.push({ from: index, to: end, by: `textureLoad(${binding}, vec2u(${x}, ${y}))` });
+  }
+  return edited(text, edits);
+}
+
+/** Where a binding is indexed, from its name to behind the bracket; any mention but these and its declaration is refused. */
+function indexings(text: string, binding: string, fail: (why: string) => never): { index: number; end: number }[] {
+  const mention = new RegExp(`//.*|(?<![\\w.])${binding}\\b(?!: *array<)`, 'g');
+  return [...text.matchAll(mention)].flatMap(({ 0: found, index }) => {
+    if (found !== binding) return []; // a comment
+    const bracket = index + binding.length;
+    if (text[bracket] !== '[') fail(`\`${lineAt(text, index)}\` does not index it`);
+    return { index, end: closingBracket(text, bracket + 1, '[]') + 1 };
   });
+}
+
+function edited(text: string, edits: { from: number; to: number; by: string }[]): string {
+  let copied = 0;
+  const parts = edits
+    .sort((a, b) => a.from - b.from)
+    .map(({ from, to, by }) => {
+      const part = text.slice(copied, from) + by;
+      copied = to;
+      return part;
+    });
   return parts.join('') + text.slice(copied);
 }
 
@@ -260,9 +301,10 @@ function parseBindings(name: string, text: string): Pick<Shader, 'params' | 'ten
     if (!match) throw new ShaderError(`\`${field}\` in struct Params`, 'Params are u32, i32 or f32.', { file: `${name}.wgsl` });
     return { name: match[1], type: match[2] as 'u32' | 'i32' | 'f32' };
   });
-  const storage = /@binding\((\d+)\) var<storage(?:, *(read|read_write))?> (\w+): *(?:array<([^;]+)>|([^;]+));/g;
+  const storage = /@binding\((\d+)\) var(?:<storage(?:, *(read|read_write))?>)? (\w+): *(?:array<([^;]+)>|([^;]+));/g;
   const tensors = [...code.matchAll(storage)].map(([, binding, access = 'read', tensor, element, type]) => {
-    return { name: tensor, binding: Number(binding), access: access as 'read' | 'read_write', element: element ?? type };
+    const isTexture = type?.startsWith('texture') ?? false;
+    return { name: tensor, binding: Number(binding), access: access as 'read' | 'read_write', element: element ?? type, isTexture };
   });
   return { params, tensors };
 }

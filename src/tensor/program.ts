@@ -1,5 +1,5 @@
 import { DeviceError } from '../errors.js';
-import type { Gpu, Pipeline } from '../gpu/gpu.js';
+import { copyToTexture, type Gpu, type Pipeline } from '../gpu/gpu.js';
 import type { Shader } from '../gpu/shader.js';
 import { planMemory } from './plan.js';
 import { withRecomputation } from './recompute.js';
@@ -10,6 +10,8 @@ interface Dispatch {
   launch: Launch;
   pipeline: GPUComputePipeline;
   bindGroup: GPUBindGroup;
+  /** What must be in the texture first, and is not yet. */
+  staged: { place: BufferPlace; bytes: number } | undefined;
 }
 
 /** The bytes of a buffer from an offset on. */
@@ -36,6 +38,7 @@ export class Program {
   private readonly tape: Tape;
   private readonly dispatches: Dispatch[];
   private readonly buffers: GPUBuffer[];
+  private readonly texture: GPUTexture | undefined;
   private readonly places: Map<Tensor, BufferPlace>;
 
   private constructor(
@@ -44,6 +47,7 @@ export class Program {
     launches: readonly Launch[],
     dispatches: Dispatch[],
     buffers: GPUBuffer[],
+    texture: GPUTexture | undefined,
     places: Map<Tensor, BufferPlace>,
     memory: Program['memory'],
   ) {
@@ -52,6 +56,7 @@ export class Program {
     this.launches = launches;
     this.dispatches = dispatches;
     this.buffers = buffers;
+    this.texture = texture;
     this.places = places;
     this.memory = memory;
   }
@@ -85,28 +90,45 @@ export class Program {
     if (uniforms.buffer) buffers.push(uniforms.buffer);
     for (const { tensor, data } of tape.constants) writeTensor(gpu, tensor, data);
 
+    // One texture serves all launches in their order.
+    const largest = Math.max(0, ...launches.map((launch) => texturedOf(launch)?.bytes ?? 0));
+    const texture = largest > 0 ? gpu.createTexture('staged', largest) : undefined;
+    const staged = stagedOf(launches);
     const dispatches = launches.map((launch, index): Dispatch => {
       const { pipeline, layout } = pipelines.get(launch.shader)!;
-      const entries: GPUBindGroupEntry[] = launch.shader.tensors.map(({ name, binding }) => {
+      const entries: GPUBindGroupEntry[] = launch.shader.tensors.map(({ name, binding, isTexture }) => {
+        if (isTexture) return { binding, resource: texture!.createView() };
         const tensor = launch.tensors[name];
         return { binding, resource: { ...placeOf(gpu, places, tensor)!, size: Math.ceil(tensor.bytes / 16) * 16 } };
       });
       const uniform = uniforms.ranges[index];
       if (uniform) entries.push({ binding: 0, resource: { buffer: uniforms.buffer!, ...uniform } });
-      return { launch, pipeline, bindGroup: gpu.createBindGroup({ label: launch.label, layout, entries }) };
+      const tensor = staged[index];
+      return {
+        launch,
+        pipeline,
+        bindGroup: gpu.createBindGroup({ label: launch.label, layout, entries }),
+        staged: tensor && { place: placeOf(gpu, places, tensor)!, bytes: tensor.bytes },
+      };
     });
     gpu.check();
     const { peakBytes, boundBytes } = plan;
-    return new Program(gpu, tape, launches, dispatches, buffers, places, { peakBytes, boundBytes });
+    return new Program(gpu, tape, launches, dispatches, buffers, texture, places, { peakBytes, boundBytes });
   }
 
   /** Queues one execution, but for launches whose gate is closed; with a Readback, its tensors are copied behind it and arrive with the returned promise. */
   run(readback?: Readback): Promise<Float32Array[]> | undefined {
     const encoder = this.gpu.device.createCommandEncoder();
-    const pass = encoder.beginComputePass();
+    let pass = encoder.beginComputePass();
     let current: GPUComputePipeline | undefined;
-    for (const { pipeline, bindGroup, launch } of this.dispatches) {
+    for (const { pipeline, bindGroup, launch, staged } of this.dispatches) {
       if (launch.gate && !launch.gate.isOpen) continue;
+      if (staged) {
+        pass.end();
+        this.stage(encoder, staged);
+        pass = encoder.beginComputePass();
+        current = undefined;
+      }
       if (pipeline !== current) pass.setPipeline(pipeline);
       current = pipeline;
       pass.setBindGroup(0, bindGroup);
@@ -131,9 +153,14 @@ export class Program {
       const bytes = part.length * 16;
       const resolved = gpu.createBuffer('timestamps', bytes, GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC);
       const encoder = gpu.device.createCommandEncoder();
-      part.forEach(({ pipeline, bindGroup, launch }, i) => {
+      part.forEach(({ pipeline, bindGroup, launch, staged }, i) => {
+        const begin = { querySet, beginningOfPassWriteIndex: 2 * i };
+        if (staged) {
+          encoder.beginComputePass({ timestampWrites: begin }).end(); // the copy is part of the time
+          this.stage(encoder, staged);
+        }
         const pass = encoder.beginComputePass({
-          timestampWrites: { querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 },
+          timestampWrites: { ...(staged ? { querySet } : begin), endOfPassWriteIndex: 2 * i + 1 },
         });
         pass.setPipeline(pipeline);
         pass.setBindGroup(0, bindGroup);
@@ -148,6 +175,10 @@ export class Program {
       querySet.destroy();
     }
     return times;
+  }
+
+  private stage(encoder: GPUCommandEncoder, { place, bytes }: NonNullable<Dispatch['staged']>): void {
+    copyToTexture(encoder, place.buffer, place.offset, bytes, this.texture!);
   }
 
   /** The values of a kept or persistent tensor after the work queued so far. */
@@ -165,6 +196,7 @@ export class Program {
   /** Frees the planned memory; the tape's inputs and constants stay, for another program of the same tape. */
   free(): void {
     for (const buffer of this.buffers) this.gpu.destroyBuffer(buffer);
+    if (this.texture) this.gpu.destroyTexture(this.texture);
   }
 
   /** Frees the planned memory, and the tape's own inputs and constants; tensors shared with other programs stay. */
@@ -188,6 +220,31 @@ function requireBindable(gpu: Gpu, { label, shape, bytes }: Tensor): void {
     `tensor '${label}' [${shape}] of ${bytes} bytes is beyond this adapter's limit of ${largest} bytes a binding`,
     'Use a smaller --batch, --size or --width.',
   );
+}
+
+/** The tensor that a launch reads from the texture. */
+function texturedOf({ shader, tensors }: Launch): Tensor | undefined {
+  const binding = shader.tensors.find(({ isTexture }) => isTexture);
+  return binding && tensors[binding.name];
+}
+
+/** What must be copied into the texture before each launch: nothing where it is there still, as it is. */
+function stagedOf(launches: readonly Launch[]): (Tensor | undefined)[] {
+  let there: Tensor | undefined;
+  return launches.map((launch) => {
+    const wanted = texturedOf(launch);
+    const isThere = wanted && there && rootOf(wanted) === rootOf(there) && wanted.offset === there.offset && wanted.bytes === there.bytes;
+    // What stands behind a gate may not have run.
+    if (wanted && !isThere) there = launch.gate ? undefined : wanted;
+    const isWritten = ({ name, access }: Launch['shader']['tensors'][number]) =>
+      access === 'read_write' && there && sharesMemory(launch.tensors[name], there);
+    if (launch.shader.tensors.some(isWritten)) there = undefined;
+    return isThere ? undefined : wanted;
+  });
+}
+
+function sharesMemory(a: Tensor, b: Tensor): boolean {
+  return a.storage ? a.storage === b.storage : rootOf(a) === rootOf(b);
 }
 
 /** Where the bytes of a tensor begin; undefined where it is neither persistent nor planned. */

@@ -59,6 +59,8 @@ export interface LaunchSpec {
   constants?: Record<string, number | boolean>;
   params?: Record<string, number>;
   tensors: Record<string, Tensor>;
+  /** Bindings that the shader reads from a texture: the program copies their tensor there before the launch. One a launch at most. */
+  textures?: readonly string[];
   /** A count of workgroups, spread over x and y where it exceeds 65,535; or the three counts. */
   groups: number | [number, number, number];
   flops?: number;
@@ -174,7 +176,7 @@ export class Tape {
   private launchOf(name: string, spec: LaunchSpec): Launch {
     const half = Object.keys(spec.tensors).filter((binding) => spec.tensors[binding].dtype === 'f16');
     if (half.length > 0) this.gpu.requireF16();
-    const shader = this.gpu.shaders.load(name, spec.constants, half);
+    const shader = this.gpu.shaders.load(name, spec.constants, { half, textures: spec.textures ?? [] });
     const params = spec.params ?? {};
     sameNames(
       name,

@@ -117,7 +117,7 @@ fn main() {
 
   test('bindings of 16-bit floats are widened where they are loaded and rounded where they are stored', () => {
     const shaders = library({ 'a.wgsl': STORED, 'lib/b.wgsl': 'fn b() -> vec4f { return 2.0 * input[3u]; }' });
-    const { text, label, tensors } = shaders.load('a', {}, ['output', 'input']);
+    const { text, label, tensors } = shaders.load('a', {}, { half: ['output', 'input'] });
     assert.is(label, 'a[input=f16,output=f16]');
     assert.equal(
       tensors.map(({ element }) => element),
@@ -136,15 +136,15 @@ fn main() {
   output[i + words[0]] = f16(select(vec4f(input[at[j]]).x, f32(output[0]), same)); // input[
 }`,
     );
-    assert.is(shaders.load('a', {}, ['input', 'output']), shaders.load('a', {}, ['output', 'input']));
-    assert.is.not(shaders.load('a', {}, ['input']), shaders.load('a'));
+    assert.is(shaders.load('a', {}, { half: ['input', 'output'] }), shaders.load('a', {}, { half: ['output', 'input'] }));
+    assert.is.not(shaders.load('a', {}, { half: ['input'] }), shaders.load('a'));
     assert.not.match(shaders.load('a').text, 'f16');
   });
 
   test('refuses 16-bit floats in a binding that is not loaded and stored element by element', async () => {
     const load = (line: string, half: string, type = 'array<f32>') => {
       const text = `@group(0) @binding(1) var<storage, read_write> x: ${type};\nfn main() {\n  ${line}\n}`;
-      return () => library({ 'a.wgsl': text }).load('a', {}, [half]);
+      return () => library({ 'a.wgsl': text }).load('a', {}, { half: [half] });
     };
     await rejects(load('x[0] += 1.0;', 'x'), ShaderError, 'a.wgsl', 'binding x', '`x[0] += 1.0;` reads and writes it at once', 'Cast');
     await rejects(load('let x = 1.0;', 'x'), ShaderError, '`let x = 1.0;` does not index it');
@@ -152,6 +152,33 @@ fn main() {
     await rejects(load('', 'x', 'array<u32>'), ShaderError, 'its elements are u32');
     await rejects(load('', 'x', 'Step'), ShaderError, 'declared as no array');
     await rejects(load('', 'y'), ShaderError, 'binding y', 'declared as no array');
+  });
+
+  test('a binding that is only read becomes a texture', async () => {
+    const shaders = library({
+      'a.wgsl': `@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read> y: array<f32>;
+@group(0) @binding(3) var<storage, read_write> z: array<vec4f>;
+fn main() {
+  z[i] = x[at[i + 1u]] + y[0]; // x[0]
+}`,
+    });
+    const { text, label, tensors } = shaders.load('a', {}, { textures: ['x'], half: ['z'] });
+    assert.is(label, 'a[z=f16,x=texture]');
+    assert.match(text, '@group(0) @binding(1) var x: texture_storage_2d<rgba32float, read>;\n@group(0) @binding(2) var<storage, read> y');
+    assert.match(text, 'z[i] = vec4h(textureLoad(x, vec2u((at[i + 1u]) % 1024u, (at[i + 1u]) / 1024u)) + y[0]); // x[0]');
+    assert.equal(
+      tensors.map(({ name, binding, access, isTexture }) => [name, binding, access, isTexture]),
+      [
+        ['x', 1, 'read', true],
+        ['y', 2, 'read', false],
+        ['z', 3, 'read_write', false],
+      ],
+    );
+    for (const binding of ['y', 'z', 'w']) {
+      const load = () => shaders.load('a', {}, { textures: [binding] });
+      await rejects(load, ShaderError, 'a.wgsl', `binding ${binding} is no texture`, 'as a buffer');
+    }
   });
 
   test('reads params and bindings', async () => {
@@ -176,9 +203,9 @@ fn main() {
       { name: 'scale', type: 'f32' },
     ]);
     assert.equal(shader.tensors, [
-      { name: 'input', binding: 1, access: 'read', element: 'vec4f' },
-      { name: 'step', binding: 2, access: 'read', element: 'Step' },
-      { name: 'output', binding: 4, access: 'read_write', element: 'array<u32, 2>' },
+      { name: 'input', binding: 1, access: 'read', element: 'vec4f', isTexture: false },
+      { name: 'step', binding: 2, access: 'read', element: 'Step', isTexture: false },
+      { name: 'output', binding: 4, access: 'read_write', element: 'array<u32, 2>', isTexture: false },
     ]);
     assert.equal(shaders.load('b').params, []);
     assert.equal(shaders.load('b').tensors, []);

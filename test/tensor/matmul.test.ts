@@ -1,6 +1,6 @@
 import { ShapeError } from '#src/errors.js';
 import type { Gpu } from '#src/gpu/gpu.js';
-import { CANDIDATES } from '#src/tensor/ops/families.js';
+import { CANDIDATES, kernelFor } from '#src/tensor/ops/families.js';
 import { matmul } from '#src/tensor/ops/matmul.js';
 import { Tape } from '#src/tensor/tape.js';
 import { columnSums, matmulGradients, type Product, matmul as reference } from '../reference/matmul.js';
@@ -96,6 +96,42 @@ gpuSuite('matmul', (test) => {
   test('the kernel with tiles in workgroup memory agrees', async (gpu) => {
     const tiled = withTiles(gpu);
     for (const product of [...products, ...sharing]) await compareWithReference(tiled, product);
+  });
+
+  // Right sides in a texture: the least product that has one, and others just beyond whole tiles and rows of 1024 texels.
+  for (const [batch, rows, depth, columns] of [
+    [1, 64, 256, 192],
+    [3, 65, 132, 124],
+    [2, 97, 292, 60],
+  ] as const) {
+    for (const [transposeA, transposeB] of TRANSPOSES) {
+      const product = { batch, rows, depth, columns, transposeA, transposeB };
+      test(`in a texture, ${nameOf(product)}`, async (gpu) => {
+        const operands = operandsOf(product);
+        await compareWithReference(gpu, product, operands);
+        const [texture, buffer] = [true, false].map((texture) => withKernel(gpu, { family: 'outer-product', texture }));
+        assert.equal(await run(texture!, product, operands), await run(buffer!, product, operands));
+      });
+    }
+  }
+
+  test('only products large enough take a texture, and none whose columns would evict one another', async (gpu) => {
+    const textured = withKernel(gpu, { family: 'outer-product', texture: true });
+    const textures = (rows: number, depth: number, columns: number, transposeB = false) => {
+      const tape = new Tape(textured);
+      const [a, b] = [tape.input('a', [rows, depth]), tape.input('b', transposeB ? [columns, depth] : [depth, columns])];
+      matmul(tape, a, b, { transposeB });
+      return tape.launches[0]!.shader.tensors.filter(({ isTexture }) => isTexture).map(({ name }) => name);
+    };
+    // Without outer products, for want of subgroups, there are none.
+    const wanted = kernelFor(textured, 'matmul', { rows: 64, depth: 256, columns: 192, count: 1 }, ['outer-product']).texture ? ['b'] : [];
+    assert.equal(textures(64, 256, 192), wanted);
+    assert.equal(textures(64, 1024, 64), wanted);
+    assert.equal(textures(64, 1020, 64, true), wanted);
+    assert.equal(textures(64, 1024, 64, true), []);
+    assert.equal(textures(60, 256, 1024), []);
+    assert.equal(textures(1024, 60, 256), []);
+    assert.equal(textures(64, 256, 188), []);
   });
 
   test('every family and tile agrees', async (gpu) => {

@@ -162,6 +162,46 @@ gpuSuite('program', (test) => {
     gpu.destroyBuffer(buffer);
   });
 
+  // In vec4: one, a part of a texture's row, just a row, and some rows with a rest.
+  for (const quads of [1, 700, 1024, 3 * 1024 + 5]) {
+    test(`a texture holds ${quads} vec4, until another tensor or a write takes their place`, async (gpu) => {
+      const tape = new Tape(gpu);
+      const [first, second] = [tape.input('first', [4 * quads]), tape.input('second', [8])];
+      const shown: Tensor[] = [];
+      const show = (input: Tensor) => {
+        const output = tape.tensor('shown', input.shape);
+        const groups = Math.ceil(input.size / 1024);
+        tape.launch('limit_copy', { params: { size: input.size / 4 }, tensors: { input, output }, textures: ['input'], groups });
+        shown.push(output);
+      };
+      const planned = tape.tensor('planned', first.shape);
+      const write = (input: Tensor, factor: number) =>
+        tape.launch('scale', { params: { size: input.size, factor }, tensors: { input, output: planned }, groups: Math.ceil(quads / 64) });
+      show(first);
+      tape.behind({ isOpen: false }, () => show(second));
+      shown.pop();
+      show(second);
+      show(first);
+      write(first, 2);
+      show(planned);
+      show(planned);
+      write(first, 3);
+      show(planned);
+      const program = await Program.compile(gpu, tape, { keep: shown });
+      const values = { first: randomArray([4 * quads], 1), second: randomArray([8], 2) };
+      program.write(first, values.first);
+      program.write(second, values.second);
+      for (const run of [() => program.run(), () => program.profile()]) {
+        const times = await run();
+        assert.ok(!times || times.length === 9);
+        const scaled = (factor: number) => values.first.map((value) => factor * value);
+        const wanted = [values.first, values.second, values.first, scaled(2), scaled(2), scaled(3)];
+        for (const [i, tensor] of shown.entries()) assert.equal(await program.read(tensor), wanted[i]);
+      }
+      program.destroy();
+    });
+  }
+
   test('profile gives a time for every launch', async (gpu) => {
     const tape = new Tape(gpu);
     copy(tape, copy(tape, tape.input('x', [100_000])));

@@ -13,8 +13,14 @@ export type Family = 'outer-product' | 'tiled' | 'direct';
 /** Constants of shaders/lib/tile.wgsl. */
 export type Tile = Record<'TILE_M' | 'TILE_N' | 'TILE_K' | 'THREAD_M' | 'THREAD_N', number>;
 
-/** `winograd: false` keeps an outer product from the detour of winograd.ts where that seems shorter. */
-export type Choice = { family: 'outer-product'; winograd?: boolean } | { family: 'tiled'; tile: Tile } | { family: 'direct' };
+/**
+ * `winograd: false` keeps an outer product from the detour of winograd.ts where that seems shorter; `texture` has the right side of large ones read from a
+ * texture.
+ */
+export type Choice =
+  | { family: 'outer-product'; winograd?: boolean; texture?: boolean }
+  | { family: 'tiled'; tile: Tile }
+  | { family: 'direct' };
 
 export const PRODUCTS: readonly Product[] = ['matmul', 'conv2d_forward', 'conv2d_backward_input', 'conv2d_backward_weight'];
 
@@ -27,6 +33,8 @@ export interface Kernel {
   constants: Record<string, number>;
   /** Whether a convolution may go by winograd.ts instead, where that is shorter. */
   winograd: boolean;
+  /** Whether the right side of a large product is copied into a texture first, from which it is loaded faster than from a buffer. */
+  texture: boolean;
 }
 
 /** Sizes of a product: `count` matrices of [rows, depth] · [depth, columns]; the parts of sums that may be divided count as well. */
@@ -53,9 +61,12 @@ const WIDE_REGISTERS = [
 ];
 const FEW_REGISTERS = [tile(64, 64, 16, 4, 8), tile(128, 32, 16, 8, 4), tile(32, 32, 16, 4, 4)];
 
-/** What an adapter gets that was not tuned. Software adapters compute workgroup memory as slowly as any other, and have no use for it. */
+/**
+ * What an adapter gets that was not tuned. Software adapters compute workgroup memory as slowly as any other, and have no use for it; they check every
+ * number loaded from a buffer by itself, and every texel but once.
+ */
 const DEFAULTS: Record<AdapterClass, Choice[]> = {
-  software: [{ family: 'outer-product' }],
+  software: [{ family: 'outer-product', texture: true }],
   nvidia: WIDE_REGISTERS,
   amd: WIDE_REGISTERS,
   apple: FEW_REGISTERS,
@@ -73,6 +84,7 @@ const FUSED_TOKENS: Record<AdapterClass, number> = { software: Infinity, nvidia:
 export const CANDIDATES: readonly Choice[] = [
   { family: 'direct' },
   { family: 'outer-product' },
+  { family: 'outer-product', texture: true },
   ...WIDE_REGISTERS,
   ...FEW_REGISTERS.filter((choice) => !WIDE_REGISTERS.includes(choice)),
 ];
@@ -145,7 +157,7 @@ function tunedChoice(gpu: Gpu, name: string): Choice | undefined {
   );
 }
 
-const DIRECT: Kernel = { family: 'direct', rows: 4, columns: 4, threads: 64, constants: {}, winograd: false };
+const DIRECT: Kernel = { family: 'direct', rows: 4, columns: 4, threads: 64, constants: {}, winograd: false, texture: false };
 
 /** Undefined where the adapter cannot run it: subgroups missing or of varying size, too many threads, or too little workgroup memory. */
 function kernelOf(gpu: Gpu, choice: Choice): Kernel | undefined {
@@ -156,14 +168,15 @@ function kernelOf(gpu: Gpu, choice: Choice): Kernel | undefined {
     // More rows save loads, and spill registers: 24 is the fastest of 8, 16, 24, 32 and 40 on llvmpipe's 8 lanes.
     const rows = lanes > 8 ? 32 : 24;
     const constants = { SUBGROUP: lanes, ROWS: rows };
-    return { family: 'outer-product', rows, columns: 4 * lanes, threads: lanes, constants, winograd: choice.winograd !== false };
+    const { winograd = true, texture = false } = choice;
+    return { family: 'outer-product', rows, columns: 4 * lanes, threads: lanes, constants, winograd, texture };
   }
   const { TILE_M, TILE_N, TILE_K, THREAD_M, THREAD_N } = choice.tile;
   const threads = (TILE_M / THREAD_M) * (TILE_N / THREAD_N);
   const bytes = (TILE_M + TILE_N) * (TILE_K / 4 + 1) * 16;
   const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = gpu.limits;
   if (threads > maxComputeInvocationsPerWorkgroup || bytes > maxComputeWorkgroupStorageSize) return undefined;
-  return { family: 'tiled', rows: TILE_M, columns: TILE_N, threads, constants: { ...choice.tile }, winograd: false };
+  return { family: 'tiled', rows: TILE_M, columns: TILE_N, threads, constants: { ...choice.tile }, winograd: false, texture: false };
 }
 
 /** Whether no side of the product leaves half of a tile empty, and there are tiles enough for the whole adapter. */
