@@ -3,9 +3,9 @@
 //   query_gradient = dS · key,  key_gradient = dSᵀ · query,  value_gradient = Pᵀ · output_gradient
 //
 //                       a       u                b      v
-//   QUERIES, SLOPES     query   output_gradient  key    value            Σ dS · b
-//   SLOPES              key     value            query  output_gradient  Σ dSᵀ · b
-//   neither             key     value (unread)   query  output_gradient  Σ Pᵀ · v
+//   rows are queries    query   output_gradient  key    value            Σ dS · b
+//   rows are keys       key     value            query  output_gradient  Σ dSᵀ · b
+//   without SLOPES      key     value (unread)   query  output_gradient  Σ Pᵀ · v
 //
 // a, b        [heads, rows, 4 · depth], [heads, columns, 4 · depth]
 // u, v        [heads, rows, 4 · width], [heads, columns, 4 · width]
@@ -18,7 +18,6 @@
 
 // #include "lib/attention.wgsl"
 
-const QUERIES: bool = true; // the rows are queries
 const SLOPES: bool = true;
 
 struct Params {
@@ -27,6 +26,7 @@ struct Params {
   depth: u32, // quads of a and b
   width: u32, // quads of u and v
   scale: f32,
+  rows_are_queries: u32,
   groups: u32, // workgroups with work
 }
 
@@ -54,6 +54,7 @@ fn main(
   let depth = params.depth;
   let width = params.width;
   let thread = local.xy;
+  let rows_are_queries = params.rows_are_queries != 0u;
   let quads = select(width, depth, SLOPES);
   let work = work_of(group, rows, quads);
   let first_row = work.head * rows;
@@ -68,22 +69,22 @@ fn main(
     var scores = mat4x4f();
     for (var q = 0u; q < depth; q++) {
       let at = own_rows * depth + q;
-      let quads = mat4x4f(a[at[0]], a[at[1]], a[at[2]], a[at[3]]);
+      let row_quads = mat4x4f(a[at[0]], a[at[1]], a[at[2]], a[at[3]]);
       for (var j = 0u; j < 4u; j++) { // unroll
-        scores[j] += b[own_columns[j] * depth + q] * quads;
+        scores[j] += b[own_columns[j] * depth + q] * row_quads;
       }
     }
     var slopes = mat4x4f();
     if (SLOPES) {
       for (var q = 0u; q < width; q++) {
         let at = own_rows * width + q;
-        let quads = mat4x4f(u[at[0]], u[at[1]], u[at[2]], u[at[3]]);
+        let row_quads = mat4x4f(u[at[0]], u[at[1]], u[at[2]], u[at[3]]);
         for (var j = 0u; j < 4u; j++) { // unroll
-          slopes[j] += v[own_columns[j] * width + q] * quads;
+          slopes[j] += v[own_columns[j] * width + q] * row_quads;
         }
       }
     }
-    let queries = select(own_columns, own_rows, QUERIES);
+    let queries = select(own_columns, own_rows, rows_are_queries);
     var known: mat4x2f;
     var mean: vec4f;
     for (var i = 0u; i < 4u; i++) { // unroll
@@ -95,11 +96,11 @@ fn main(
     let tops = transpose(known)[0];
     let inverses = transpose(known)[1];
     for (var j = 0u; j < 4u; j++) { // unroll
-      let top = select(vec4f(tops[j]), tops, QUERIES);
-      let inverse = select(vec4f(inverses[j]), inverses, QUERIES);
+      let top = select(vec4f(tops[j]), tops, rows_are_queries);
+      let inverse = select(vec4f(inverses[j]), inverses, rows_are_queries);
       scores[j] = exp(params.scale * (scores[j] - top)) * inverse;
       if (SLOPES) {
-        scores[j] *= params.scale * (slopes[j] - select(vec4f(mean[j]), mean, QUERIES));
+        scores[j] *= params.scale * (slopes[j] - select(vec4f(mean[j]), mean, rows_are_queries));
       }
     }
     workgroupBarrier();

@@ -51,7 +51,7 @@ fn main(
   let work = work_of(group, rows, width);
 
   let row_at = (work.head * rows + four_of(work.row0, thread.y, rows)) * depth;
-  let quads = min(vec4u(work.quad0 + thread.x) + CHUNK * vec4u(0u, 1u, 2u, 3u), vec4u(width - 1u));
+  let own_quads = min(vec4u(work.quad0 + thread.x) + CHUNK * vec4u(0u, 1u, 2u, 3u), vec4u(width - 1u));
 
   var top = vec4f(LOWEST);
   var total = vec4f();
@@ -60,9 +60,9 @@ fn main(
     let column_at = (work.head * columns + four_of(column0, thread.x, columns)) * depth;
     var scores = mat4x4f();
     for (var q = 0u; q < depth; q++) {
-      let quads = mat4x4f(query[row_at[0] + q], query[row_at[1] + q], query[row_at[2] + q], query[row_at[3] + q]);
+      let row_quads = mat4x4f(query[row_at[0] + q], query[row_at[1] + q], query[row_at[2] + q], query[row_at[3] + q]);
       for (var j = 0u; j < 4u; j++) { // unroll
-        scores[j] += key[column_at[j] + q] * quads;
+        scores[j] += key[column_at[j] + q] * row_quads;
       }
     }
     var higher = top;
@@ -91,7 +91,7 @@ fn main(
       let weights = weight_tile[j * PITCH + thread.y];
       total += weights;
       for (var c = 0u; c < CHUNKS; c++) { // unroll
-        let quad = value[(work.head * columns + column0 + j) * width + quads[c]];
+        let quad = value[(work.head * columns + column0 + j) * width + own_quads[c]];
         for (var i = 0u; i < 4u; i++) { // unroll
           sums[c][i] += weights[i] * quad;
         }

@@ -169,6 +169,7 @@ export async function operatorRun(
   record(tape);
   const once = [...tape.launches];
   let program = await Program.compile(gpu, tape);
+  const plannedBytes = program.memory.peakBytes; // once: in a row, tensors live from the first run to the last
   for (const [stream, tensor] of tape.inputs.entries()) {
     program.write(
       tensor,
@@ -194,7 +195,7 @@ export async function operatorRun(
   return {
     flops: sum((launch) => launch.flops),
     bytes: sum((launch) => launch.bytes),
-    plannedBytes: program.memory.peakBytes,
+    plannedBytes,
     repeats,
     run: () => void program.run(),
     destroy: () => program.destroy(),

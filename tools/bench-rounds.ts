@@ -146,7 +146,7 @@ function figure(value: number): string {
   return value.toFixed(value >= 99.5 ? 0 : value >= 9.95 ? 1 : 2);
 }
 
-/** Whole, or of few two digits that count. */
+/** Whole ones; of fewer than ten, two digits that count. */
 function mebibytes(bytes: number): string {
   const value = bytes / 2 ** 20;
   return `${value < 10 ? Number(value.toPrecision(2)) : Math.round(value)}`;

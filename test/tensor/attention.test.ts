@@ -62,6 +62,7 @@ gpuSuite('attention', (test) => {
     });
     test(`${heads} heads of ${JSON.stringify(sizes)}, fused`, async (gpu) => {
       await compare(withAttention(gpu, 'fused'));
+      await compare(disguise(withAttention(gpu, 'fused'), { isFallback: false }));
     });
   }
 

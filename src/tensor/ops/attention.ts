@@ -116,7 +116,6 @@ function fusedAttention(tape: Tape, query: Tensor, key: Tensor, value: Tensor, s
   const output = tape.tensor('attention', [...query.shape.slice(0, -1), width]);
   const statistics = tape.tensor('attention.statistics', [heads, queries, 2]);
   const ofQueries = { rows: queries, columns: tokens, depth, width, scale };
-  const ofTokens = { ...ofQueries, rows: tokens, columns: queries };
   launchTiles(tape, 'attention_forward', { query: q, key: k, value: v, output: byHead(output), statistics }, ofQueries, width);
 
   return tape.record({
@@ -127,24 +126,17 @@ function fusedAttention(tape: Tape, query: Tensor, key: Tensor, value: Tensor, s
       const dy = byHead(outputGradient);
       const wantsSlopes = query.differentiable || key.differentiable;
       const means = wantsSlopes ? launchMeans(tape, byHead(output), dy) : statistics; // which only slopes read
-      const gradientOf = (
-        input: Tensor,
-        sides: Record<'a' | 'u' | 'b' | 'v', Tensor>,
-        sizes: Sizes,
-        constants: LaunchSpec['constants'],
-      ) => {
+      const byQuery = { tensors: { a: q, u: dy, b: k, v }, sizes: ofQueries, params: { rows_are_queries: 1 } };
+      const ofTokens = { ...ofQueries, rows: tokens, columns: queries };
+      const byToken = { tensors: { a: k, u: v, b: q, v: dy }, sizes: ofTokens, params: { rows_are_queries: 0 } };
+      const gradientOf = (input: Tensor, { tensors, sizes, params }: typeof byQuery, slopes: boolean) => {
         if (!input.differentiable) return undefined;
         const gradient = tape.gradientTarget(input);
-        const tensors = { ...sides, statistics, means, gradient: byHead(gradient) };
-        launchTiles(tape, 'attention_backward', tensors, sizes, input.shape.at(-1)!, constants);
+        const all = { ...tensors, statistics, means, gradient: byHead(gradient) };
+        launchTiles(tape, 'attention_backward', all, sizes, slopes ? depth : width, { constants: { SLOPES: slopes }, params });
         return gradient;
       };
-      const turned = { a: k, u: v, b: q, v: dy };
-      return [
-        gradientOf(query, { a: q, u: dy, b: k, v }, ofQueries, { QUERIES: true, SLOPES: true }),
-        gradientOf(key, turned, ofTokens, { QUERIES: false, SLOPES: true }),
-        gradientOf(value, turned, ofTokens, { QUERIES: false, SLOPES: false }),
-      ];
+      return [gradientOf(query, byQuery, true), gradientOf(key, byToken, true), gradientOf(value, byToken, false)];
     },
   });
 }
@@ -165,7 +157,7 @@ function launchTiles(
   tensors: Record<string, Tensor>,
   { rows, columns, depth, width, scale }: Sizes,
   summed: number,
-  constants: LaunchSpec['constants'] = {},
+  { constants = {}, params }: Pick<LaunchSpec, 'constants' | 'params'> = {},
 ): void {
   const chunks = Math.ceil(summed / 4 / TILE.chunk);
   const parts = Math.ceil(chunks / TILE.mostChunks);
@@ -174,7 +166,7 @@ function launchTiles(
     const groups = heads * Math.ceil(rows / TILE.rows) * parts;
     tape.launch(shader, {
       constants: { ...constants, CHUNKS: Math.ceil(chunks / parts) },
-      params: { rows, columns, depth: depth / 4, width: width / 4, scale, groups },
+      params: { ...params, rows, columns, depth: depth / 4, width: width / 4, scale, groups },
       tensors: run,
       groups,
       flops: 2 * heads * rows * columns * terms,

@@ -75,8 +75,8 @@ const DEFAULTS: Record<AdapterClass, Choice[]> = {
 };
 
 /**
- * Tokens from which attention is fused where it was not tuned. A processor multiplies by its registers alone several times as fast as by way of workgroup
- * memory, whatever is saved of other traffic.
+ * Tokens from which attention is fused where nothing else is tuned: on GPUs where the weights begin to outweigh what they are made of, by reckoning and not yet
+ * measured. A processor hands numbers round in registers several times as fast as in workgroup memory, whatever traffic that saves.
  */
 const FUSED_TOKENS: Record<AdapterClass, number> = { software: Infinity, nvidia: 128, amd: 128, apple: 128, intel: 128, unknown: 128 };
 

@@ -68,7 +68,8 @@ function layerNormOfQuads(
       if (!scale.differentiable && !shift.differentiable) return [inputGradient, undefined, undefined];
       const { chunks, rowsPerChunk } = division;
       const partials = tape.tensor('layer_norm.partials', [chunks, 2, columns * 4]);
-      for (const { first, count } of partsOf(tape, chunks, [rowsPerChunk * 16 * columns, rowsPerChunk * 8, 32 * columns])) {
+      const unitBytes = [x, dy, statistics].map(({ bytes }) => (rowsPerChunk * bytes) / rows);
+      for (const { first, count } of partsOf(tape, chunks, [...unitBytes, partials.bytes / chunks])) {
         const part = { first: first * rowsPerChunk, count: Math.min(count * rowsPerChunk, rows - first * rowsPerChunk) };
         tape.launch('layer_norm_backward_sums', {
           params: { columns, rows: part.count, rows_per_chunk: rowsPerChunk, chunks: count },
