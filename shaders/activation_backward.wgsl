@@ -30,9 +30,11 @@ fn gradient(x: vec4f, upstream: vec4f) -> vec4f {
   if (KIND == EXPONENTIAL) {
     return upstream * x;
   }
-  let gelu = KIND == GELU;
-  let s = sigmoid(select(x, gelu_argument(x), gelu));
-  return upstream * s * (1.0 + x * (1.0 - s) * select(vec4f(1.0), gelu_slope(x), gelu));
+  if (KIND == GELU) {
+    return upstream * gelu_slope(x);
+  }
+  let s = sigmoid(x);
+  return upstream * s * (1.0 + x * (1.0 - s));
 }
 
 @compute @workgroup_size(64)

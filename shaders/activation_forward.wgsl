@@ -25,7 +25,10 @@ fn activation(x: vec4f) -> vec4f {
   if (KIND == EXPONENTIAL) {
     return exp(x);
   }
-  return x * sigmoid(select(x, gelu_argument(x), KIND == GELU));
+  if (KIND == GELU) {
+    return gelu(x);
+  }
+  return x * sigmoid(x);
 }
 
 @compute @workgroup_size(64)

@@ -4,8 +4,8 @@
 //   v = beta2 * v + (1 - beta2) * g²
 //   parameter -= learning_rate * (decay * parameter + m / correction1 / (sqrt(v / correction2) + epsilon))
 //
-// parameters, gradients, first_moment (m), second_moment (v): flat [4 * quads]; groups: one word per 64 floats, 0 where weight decay
-// does not apply; clip_factor: [1], from gradient_norm_final. Bias corrections 1 - beta^t come from the step's state.
+// parameters, gradients, first_moment (m), second_moment (v): flat [4 * quads]; groups: per 64 floats a factor on the learning rate
+// and one on weight decay; clip_factor: [1], from gradient_norm_final. Bias corrections 1 - beta^t come from the step's state.
 // Memory bound: seven streams of vec4, 8 per thread strided by the workgroup (2048 floats per group).
 
 // #include "lib/step.wgsl"
@@ -26,7 +26,7 @@ const EXPONENT: u32 = 0x7f800000u;
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> parameters: array<vec4f>;
 @group(0) @binding(2) var<storage, read> gradients: array<vec4f>;
-@group(0) @binding(3) var<storage, read> groups: array<u32>;
+@group(0) @binding(3) var<storage, read> groups: array<vec2f>;
 @group(0) @binding(4) var<storage, read_write> first_moment: array<vec4f>;
 @group(0) @binding(5) var<storage, read_write> second_moment: array<vec4f>;
 @group(0) @binding(6) var<storage, read> clip_factor: array<f32>;
@@ -55,7 +55,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
     first_moment[i] = m;
     second_moment[i] = v;
     let parameter = parameters[i];
-    let shrink = select(0.0, decay, groups[i / 16u] != 0u) * parameter;
-    parameters[i] = parameter - (shrink + rate * m / (sqrt(v) * root_correction + epsilon));
+    let group = groups[i / 16u];
+    let shrink = decay * group.y * parameter;
+    parameters[i] = parameter - group.x * (shrink + rate * m / (sqrt(v) * root_correction + epsilon));
   }
 }

@@ -3,7 +3,7 @@
 //   velocity = momentum * velocity + g
 //   parameter -= learning_rate * velocity                    (NESTEROV: learning_rate * (g + momentum * velocity))
 //
-// parameters, gradients, velocity: flat [4 * quads]; groups: one word per 64 floats, 0 where weight decay does not apply;
+// parameters, gradients, velocity: flat [4 * quads]; groups: per 64 floats a factor on the learning rate and one on weight decay;
 // clip_factor: [1], from gradient_norm_final.
 // Memory bound: five streams of vec4, 8 per thread strided by the workgroup (2048 floats per group).
 
@@ -22,7 +22,7 @@ const EXPONENT: u32 = 0x7f800000u;
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> parameters: array<vec4f>;
 @group(0) @binding(2) var<storage, read> gradients: array<vec4f>;
-@group(0) @binding(3) var<storage, read> groups: array<u32>;
+@group(0) @binding(3) var<storage, read> groups: array<vec2f>;
 @group(0) @binding(4) var<storage, read_write> velocity: array<vec4f>;
 @group(0) @binding(5) var<storage, read> clip_factor: array<f32>;
 @group(0) @binding(6) var<storage, read> step: Step;
@@ -40,10 +40,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
   let end = min(first + 512u, params.quads);
   for (var i = first + thread; i < end; i += 64u) {
     let parameter = parameters[i];
-    let decay = select(0.0, weight_decay, groups[i / 16u] != 0u);
-    let gradient = factor * gradients[i] + decay * parameter;
+    let group = groups[i / 16u];
+    let gradient = factor * gradients[i] + weight_decay * group.y * parameter;
     let v = momentum * velocity[i] + gradient;
     velocity[i] = v;
-    parameters[i] = parameter - learning_rate * select(v, gradient + momentum * v, NESTEROV);
+    parameters[i] = parameter - learning_rate * group.x * select(v, gradient + momentum * v, NESTEROV);
   }
 }

@@ -89,7 +89,7 @@ function adamw(parameters: number, size: OperatorCase['size']): OperatorCase {
     record(tape) {
       const flat = (label: string) => tape.input(label, [parameters]);
       const state = ['first', 'second'].map(flat);
-      const groups = tape.input('groups', [parameters / 64], 'u32');
+      const groups = tape.input('groups', [parameters / 64, 2]);
       const options = { kind: 'adamw', beta1: 0.9, beta2: 0.999, epsilon: 1e-7, weightDecay: 0 } as const;
       recordOptimizer(tape, { parameters: flat('parameters'), gradients: flat('gradients'), groups, state }, options);
     },

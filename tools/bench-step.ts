@@ -14,8 +14,8 @@ export type BenchModel = ComparedModel | ModelName;
 export const BENCH_MODELS: BenchModel[] = [...COMPARED_MODELS, ...(Object.keys(models) as ModelName[])];
 /** Faces of a step: few on a processor, as many as training takes on a GPU. */
 const BATCHES: Record<'processor' | 'gpu', Record<BenchModel, number>> = {
-  processor: { m1: 64, m2: 16, m3: 16, small: 64, vgg13: 32, resnet18: 32, vit: 64 },
-  gpu: { m1: 256, m2: 128, m3: 128, small: 256, vgg13: 256, resnet18: 256, vit: 256 },
+  processor: { m1: 64, m2: 16, m3: 16, small: 64, vgg13: 32, resnet18: 32, vit: 64, 'vit-tiny': 32, 'vit-small': 16, 'vit-base': 8 },
+  gpu: { m1: 256, m2: 128, m3: 128, small: 256, vgg13: 256, resnet18: 256, vit: 256, 'vit-tiny': 256, 'vit-small': 256, 'vit-base': 128 },
 };
 
 export function usualBatch(model: BenchModel, isFallback: boolean): number {

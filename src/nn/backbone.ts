@@ -9,13 +9,20 @@ export interface ModelOptions {
   dropout: number;
   /** Of vision transformers in training: share of the faces that skip a branch of the last block, falling evenly to 0 at the first (Huang et al. 2016). By default 0. */
   dropPath?: number;
+  /** Of vision transformers: side of a patch in pixels. By default faces below 96 pixels are cut into 8×8 patches, others into patches of 16×16 pixels. */
+  patch?: number;
+  /** Of vision transformers: what stands for the whole face, the class token behind the last norm or the normed mean of the other tokens (He et al. 2022, A.1). By default the token. */
+  pooling?: Pooling;
 }
+
+export const POOLINGS = ['token', 'mean'] as const;
+export type Pooling = (typeof POOLINGS)[number];
 
 /** What a backbone makes of faces, and the last layer reads. */
 export interface Features {
   /** The last feature map, [N, H', W', D]. */
   map: Tensor;
-  /** [N, D], after dropout; for `small` and `resnet18` the mean of `map` over its places, for vision transformers the class token. */
+  /** [N, D], after dropout; for `small` and `resnet18` the mean of `map` over its places, for vision transformers as `pooling` says. */
   pooled: Tensor;
 }
 

@@ -64,13 +64,16 @@ export function batchNorm(
   return ops.batchNorm(tape, x, norm, { activation, ...(residual && { residual }) });
 }
 
+/** Of layer norms: that with which published vision transformers were trained. */
+const LAYER_NORM_EPSILON = 1e-6;
+
 /** Layer normalisation over the last axis. */
 export function layerNorm(scope: Scope, x: Tensor): Tensor {
   const { tape, parameters, path } = scope;
   const shape = [x.shape.at(-1)!];
   const scale = parameters.weight(join(path, 'scale'), shape, ones);
   const shift = parameters.weight(join(path, 'shift'), shape, zeros);
-  return ops.layerNorm(tape, x, { scale, shift });
+  return ops.layerNorm(tape, x, { scale, shift }, { epsilon: LAYER_NORM_EPSILON });
 }
 
 /** [..., C] → [..., outputs]; weight [C, outputs]. */

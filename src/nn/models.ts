@@ -4,7 +4,7 @@ import { type Backbone, type ModelOptions, widen } from './backbone.js';
 import { convolution, convolutionNormRelu, dense, inside, residualBlock, type Scope } from './layers.js';
 import { VISION_TRANSFORMERS, visionTransformer } from './vision-transformer.js';
 
-export type { Features, ModelOptions } from './backbone.js';
+export { type Features, type ModelOptions, POOLINGS } from './backbone.js';
 
 interface Stage {
   channels: number;
@@ -86,14 +86,20 @@ function vggGroup(scope: Scope, faces: Tensor, index: number, { width, dropout }
   return ops.dropout(scope.tape, ops.maxPool2d(scope.tape, x, { kernel: 2 }), dropout / 2);
 }
 
-const vit = visionTransformer(VISION_TRANSFORMERS.vit);
-
 /** The last layer: features [N, D] → logits [N, classes]. */
 export function classify(scope: Scope, pooled: Tensor, { classes }: ModelOptions): Tensor {
   return dense(inside(scope, 'head'), pooled, classes);
 }
 
-export const backbones = { small, resnet18, vgg13, vit } satisfies Record<string, Backbone>;
+export const backbones = {
+  small,
+  resnet18,
+  vgg13,
+  vit: visionTransformer(VISION_TRANSFORMERS.vit),
+  'vit-tiny': visionTransformer(VISION_TRANSFORMERS['vit-tiny']),
+  'vit-small': visionTransformer(VISION_TRANSFORMERS['vit-small']),
+  'vit-base': visionTransformer(VISION_TRANSFORMERS['vit-base']),
+} satisfies Record<string, Backbone>;
 export type ModelName = keyof typeof backbones;
 
 /** A whole network: faces [N, H, W, C] → logits [N, classes]. */
@@ -103,9 +109,5 @@ function whole({ trunk, top }: Backbone): Model {
   return (scope, faces, options) => classify(scope, top(scope, trunk(scope, faces, options), options).pooled, options);
 }
 
-export const models: Readonly<Record<ModelName, Model>> = {
-  small: whole(small),
-  resnet18: whole(resnet18),
-  vgg13: whole(vgg13),
-  vit: whole(vit),
-};
+const named = Object.entries(backbones).map(([name, backbone]) => [name, whole(backbone)]);
+export const models: Readonly<Record<ModelName, Model>> = Object.fromEntries(named);

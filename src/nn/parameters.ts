@@ -82,11 +82,16 @@ export class Parameters {
     return createTensor('gradients', this.flat().shape, 'f32', { storage: this.gradients });
   }
 
-  /** Per block of 64 floats of `flat()`: 1 where weight decay applies. */
-  decayGroups(): Uint32Array {
-    const groups = new Uint32Array(this.flat().size / BLOCK);
-    for (const { tensor, kind, decay } of this.entries.values()) {
-      if (kind === 'weight' && decay) groups.fill(1, tensor.offset / 4 / BLOCK, Math.ceil((tensor.offset / 4 + tensor.size) / BLOCK));
+  /**
+   * Per block of 64 floats of `flat()` a factor on the learning rate, and one on weight decay: [blocks, 2].
+   * @param rateOf the first of these for the weight of that name
+   */
+  groups(rateOf: (name: string) => number = () => 1): Float32Array {
+    const groups = new Float32Array(2 * (this.flat().size / BLOCK));
+    for (const [name, { tensor, kind, decay }] of this.entries) {
+      if (kind !== 'weight') continue;
+      const first = tensor.offset / 4 / BLOCK;
+      for (let block = first; block < first + Math.ceil(tensor.size / BLOCK); block++) groups.set([rateOf(name), decay ? 1 : 0], 2 * block);
     }
     return groups;
   }

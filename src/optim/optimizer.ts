@@ -59,7 +59,7 @@ export interface FlatParameters {
   parameters: Tensor;
   /** [P] */
   gradients: Tensor;
-  /** u32 [P / 64]: 1 where weight decay applies to the block, else 0. */
+  /** [P / 64, 2]: of each block a factor on the learning rate, and one on weight decay. */
   groups: Tensor;
   /** One [P] for each name in OPTIMIZER_STATE. */
   state: readonly Tensor[];
@@ -75,10 +75,10 @@ export function recordOptimizer(tape: Tape, flat: FlatParameters, options: Optim
   const { parameters, gradients, groups, state } = flat;
   const names = OPTIMIZER_STATE[options.kind];
   requireFlat(options.kind, parameters, [gradients, ...state]);
-  if (groups.size * PARAMETER_ALIGNMENT !== parameters.size || groups.dtype !== 'u32') {
+  if (groups.size * PARAMETER_ALIGNMENT !== 2 * parameters.size || groups.dtype !== 'f32') {
     throw new ShapeError(
       `${options.kind}: groups ${groups.dtype} [${groups.shape}] of ${parameters.size} parameters`,
-      'Give one u32 for each 64 parameters.',
+      'Give two f32 for each 64 parameters.',
     );
   }
   if (state.length !== names.length) {

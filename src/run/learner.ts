@@ -2,6 +2,7 @@ import type { Gpu } from '../gpu/gpu.js';
 import type { Shader } from '../gpu/shader.js';
 import type { ModelName, ModelOptions } from '../nn/models.js';
 import { Parameters } from '../nn/parameters.js';
+import { isVisionTransformer, layerOf, VISION_TRANSFORMERS } from '../nn/vision-transformer.js';
 import { OPTIMIZER_STATE, type OptimizerOptions, recordEma, recordOptimizer, stepState } from '../optim/optimizer.js';
 import type { Lesson, Paradigm } from '../paradigms/index.js';
 import { type Precision, Student } from '../paradigms/student.js';
@@ -23,6 +24,8 @@ export interface LearnerOptions {
   constants: Readonly<Record<string, number>>;
   lesson: Lesson;
   optimizer: OptimizerOptions;
+  /** Of vision transformers: the learning rate of a layer is this times that of the layer behind it. Default 1. */
+  layerDecay?: number;
   /** Default f32. */
   precision?: Precision;
   /** Decay of the averaged weights; 0 keeps none, unless the paradigm learns from them. */
@@ -269,10 +272,21 @@ function recordStep(gpu: Gpu, faces: readonly Tensor[], count: number, options: 
   const loss = paradigm.loss(step);
   const lossScale = recordBackward(tape, loss, precision);
   const kept = options.ema > 0 ? (step.average ?? 'new') : step.average;
-  const { norm, state: optimizerState, average } = recordUpdate(tape, parameters, { ...options.optimizer, lossScale }, kept);
+  const {
+    norm,
+    state: optimizerState,
+    average,
+  } = recordUpdate(tape, parameters, { ...options.optimizer, lossScale }, kept, rateOf(options));
   step.recordAfterwards();
   const { indices, rows, kept: keptTensors, scheduled } = step;
   return { tape, statistics, indices, rows, kept: keptTensors, scheduled, parameters, average, optimizerState, loss, norm };
+}
+
+/** The factor on the learning rate of each weight. */
+function rateOf({ model, layerDecay = 1 }: LearnerOptions): ((name: string) => number) | undefined {
+  if (layerDecay === 1 || !isVisionTransformer(model)) return undefined;
+  const sizes = VISION_TRANSFORMERS[model];
+  return (name) => layerDecay ** (sizes.depth + 1 - layerOf(name, sizes));
 }
 
 /** Records the gradients of `loss`, multiplied by the number that is returned. */
@@ -288,16 +302,18 @@ export function recordBackward(tape: Tape, loss: Tensor, precision: Precision): 
 /**
  * Records optimiser and weight average behind `tape.backward`. Returns the gradient norm [1] and what is kept between steps.
  * @param kept the average to keep: a new one, that of a teacher, or none
+ * @param rateOf a factor on the learning rate of each weight by its name; by default 1
  */
 export function recordUpdate(
   tape: Tape,
   parameters: Parameters,
   optimizer: OptimizerOptions,
   kept?: Parameters | 'new',
+  rateOf?: (name: string) => number,
 ): { norm: Tensor; state: Map<string, Tensor>; average: Parameters | undefined } {
   const flat = parameters.flat();
-  const decay = parameters.decayGroups();
-  const groups = tape.constant('decay_groups', [decay.length], decay);
+  const factors = parameters.groups(rateOf);
+  const groups = tape.constant('groups', [factors.length / 2, 2], factors);
   const state = new Map(OPTIMIZER_STATE[optimizer.kind].map((name) => [name, persistentTensor(name, flat.shape)]));
   const norm = recordOptimizer(
     tape,

@@ -1,10 +1,10 @@
 import { resolve } from 'node:path';
 import { RunError, UsageError } from '../errors.js';
 import { type DatasetOptions, GENERATED } from '../faces/dataset.js';
-import { type ModelName, models } from '../nn/models.js';
-import { VISION_TRANSFORMERS } from '../nn/vision-transformer.js';
+import { type ModelName, type ModelOptions, models, POOLINGS } from '../nn/models.js';
+import { isVisionTransformer, VISION_TRANSFORMERS, type VisionTransformerName } from '../nn/vision-transformer.js';
 import { constantsOf, type ParadigmName, paradigms } from '../paradigms/index.js';
-import { maskedImages, type VisionTransformerName } from '../paradigms/masked-images.js';
+import { maskedImages } from '../paradigms/masked-images.js';
 import { CORRUPTION_NAMES } from '../tensor/ops/corrupt.js';
 import {
   type CommandLine,
@@ -26,6 +26,9 @@ import { SAMPLINGS } from './sampling.js';
 
 const PARADIGMS = Object.keys(paradigms) as ParadigmName[];
 const MODELS = ['auto', ...(Object.keys(models) as ModelName[])] as const;
+
+/** Some options are theirs alone. */
+const TRANSFORMERS = 'vision transformers';
 
 const DATA =
   "'generated' for the built-in faces, the folder of FER+ (fer2013.csv and fer2013new.csv), RAF-DB or AffectNet, a folder of images per class, or a CSV of votes";
@@ -144,6 +147,27 @@ const TRAIN_TABLE = {
       range: { min: 0, below: 1 },
       fixed: true,
     },
+    patch: {
+      type: 'number',
+      description: `Side of the patches of ${TRANSFORMERS}, in pixels; 0: an eighth of faces below 96 pixels, else 16`,
+      default: 0,
+      range: { integer: true, min: 0, max: 512 },
+      fixed: true,
+    },
+    pooling: {
+      type: 'string',
+      description: `What stands for the whole face in ${TRANSFORMERS}: the class token, or the mean of the others`,
+      choices: POOLINGS,
+      default: 'token',
+      fixed: true,
+    },
+    'drop-path': {
+      type: 'number',
+      description: `Share of the faces that skip the last block of ${TRANSFORMERS} in training, falling to 0 at the first`,
+      default: 0,
+      range: { min: 0, below: 1 },
+      fixed: true,
+    },
   }),
   ...grouped('Optimisation:', {
     epochs: {
@@ -191,6 +215,13 @@ const TRAIN_TABLE = {
       default: ({ optimizer }) => (optimizer === 'adamw' ? 0.05 : 0.0005),
       defaultText: '0.0005 for sgd, 0.05 for adamw',
       range: { min: 0, max: 10 },
+      fixed: true,
+    },
+    'layer-decay': {
+      type: 'number',
+      description: `Factor on the learning rate of each layer of ${TRANSFORMERS} to that behind it, 1: the same for all`,
+      default: 1,
+      range: { above: 0, max: 1 },
       fixed: true,
     },
     momentum: { type: 'number', description: 'Momentum of sgd', default: 0.9, range: { min: 0, below: 1 }, fixed: true },
@@ -352,6 +383,7 @@ const PRETRAIN_TABLE = {
       fixed: true,
     },
     width: TRAIN_TABLE.width,
+    patch: { ...TRAIN_TABLE.patch, description: 'Side of the patches in pixels; 0: an eighth of faces below 96 pixels, else 16' },
     mask: {
       type: 'number',
       description: 'Share of the patches of a face that are hidden from the encoder',
@@ -478,6 +510,26 @@ export function datasetOptions(
   const { seed, validationShare, size, channels, faces, leaveOut } = options;
   const names = leaveOut?.split(',').map((name) => name.trim());
   return { seed, validationShare, size, channels, count: faces, ...(names && { leaveOut: names }), ...(onProgress && { onProgress }) };
+}
+
+/** What a model has to know, from the options of train. */
+export function modelOptions({ width, dropout, patch, pooling, dropPath }: TrainOptions, classes: number): ModelOptions {
+  return { classes, width, dropout, pooling, dropPath, ...(patch > 0 && { patch }) };
+}
+
+/** @throws UsageError for an option that `model` does not have. */
+export function requireOptionsOf(model: ModelName, { patch, pooling, dropPath, layerDecay }: TrainOptions): void {
+  if (isVisionTransformer(model)) return;
+  const given = {
+    '--patch': patch !== 0,
+    '--pooling': pooling !== 'token',
+    '--drop-path': dropPath !== 0,
+    '--layer-decay': layerDecay !== 1,
+  };
+  const [field] = Object.entries(given).find(([, isGiven]) => isGiven) ?? [];
+  if (!field) return;
+  const remedy = `Leave it out, or choose --model ${Object.keys(VISION_TRANSFORMERS).join(' or ')}.`;
+  throw new UsageError(`${model} is no vision transformer, which alone has this option`, remedy, { field });
 }
 
 /** Names that say how a run was started, not what it is. */

@@ -7,7 +7,7 @@ import { AUXILIARY, Student } from '../paradigms/student.js';
 import { Tape } from '../tensor/tape.js';
 import { type Checkpoint, checkTensors, loadCheckpoint } from './checkpoint.js';
 import type { CorruptionSetting } from './corrupter.js';
-import { type TrainOptions, trainOptionsOf } from './options.js';
+import { modelOptions as modelOptionsOf, type TrainOptions, trainOptionsOf } from './options.js';
 import { Predictor } from './predictor.js';
 import { RunFolder } from './run-folder.js';
 
@@ -31,7 +31,7 @@ export async function loadTrainedModel(gpu: Gpu, runPath: string, which: 'best' 
   const path = folder.existingCheckpoint(which);
   const checkpoint = await loadCheckpoint(path);
   const model = checkpoint.state.model as ModelName;
-  const modelOptions = { classes: checkpoint.state.classes.length, width: options.width, dropout: options.dropout };
+  const modelOptions = modelOptionsOf(options, checkpoint.state.classes.length);
   const input = { height: options.size, width: options.size, channels: options.channels };
 
   const parameters = Parameters.create();

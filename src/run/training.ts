@@ -18,7 +18,7 @@ import { AUGMENTATIONS, type FaceExtent, mostResidentBytes } from '../tensor/ops
 import { loadCheckpoint } from './checkpoint.js';
 import { judge, judgeWithoutCopies } from './judge.js';
 import { Learner, type LearnerOptions } from './learner.js';
-import { datasetOptions, type TrainOptions, trainConfig } from './options.js';
+import { datasetOptions, modelOptions, requireOptionsOf, type TrainOptions, trainConfig } from './options.js';
 import { Predictor } from './predictor.js';
 import { type ProgressLine, showReading } from './progress.js';
 import { type JsonObject, RunFolder } from './run-folder.js';
@@ -59,6 +59,7 @@ export async function train(options: TrainOptions, line: ProgressLine, begunMs =
   try {
     if (options.precision === 'f16') gpu.requireF16();
     const model = checkpoint ? (checkpoint.state.model as ModelName) : options.model === 'auto' ? defaultModel(gpu) : options.model;
+    requireOptionsOf(model, options);
     const placeholder = paradigms[options.paradigm].lesson(placeholderFaces(options), {
       constants,
       seed: options.seed,
@@ -155,7 +156,7 @@ async function trainOn(
     orderOf: (epoch, visits) => epochOrder(options.sampling, classes, visits, options.seed, epoch),
     state: {
       model,
-      modelOptions: { ...modelOptions(options, dataset.classes.length), size: options.size, channels: options.channels },
+      modelOptions: { ...(modelOptions(options, dataset.classes.length) as object), size: options.size, channels: options.channels },
       classes: [...dataset.classes],
       seed: options.seed,
     },
@@ -320,6 +321,7 @@ function learnerOptions(
     constants,
     lesson,
     optimizer: optimizerOptions(options),
+    layerDecay: options.layerDecay,
     ema: options.ema,
     batch: options.batch,
     seed: options.seed,
@@ -329,10 +331,6 @@ function learnerOptions(
     recompute: options.recompute,
     precision: options.precision,
   };
-}
-
-export function modelOptions(options: TrainOptions, classes: number): { classes: number; width: number; dropout: number } {
-  return { classes, width: options.width, dropout: options.dropout };
 }
 
 /** Whether the training faces are more than may, or can, stay on the device. */

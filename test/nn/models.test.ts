@@ -32,6 +32,7 @@ function record(gpu: Gpu, model: ModelName, { batch, size, channels = 1, trainin
  * vgg13: first convolution 9·C·64 + 64, the nine others 3,503,936, dense layers 256·(size/16)²·1024 + 1,024 and 1,049,600, head 8,200. FER+ has 64×64 grey faces.
  * vit: patches (size/8)²·C·192 + 192, class token and 65 positions of 192, 4 blocks of 444,864 (norms 768, attention 111,168 + 37,056, layers of 768
  * 148,224 + 147,648), norm 384, head 1,544; from 96 pixels 16²·C·192 + 192 and 1 + (size/16)² positions.
+ * vit-tiny, vit-small and vit-base: the 5,717,416, 22,050,664 and 86,567,656 of timm's vit_…_patch16_224 less their heads for 1000 classes, (D + 1)·1000, with (D + 1)·8.
  * resnet18: the 11,689,512 of torchvision less its stem and head (9,408 + 513,000), with the head 4,104 and the stem 9·C·64, from 96 pixels 49·C·64.
  */
 const COUNTS: [ModelName, size: number, channels: number, count: number][] = [
@@ -49,6 +50,9 @@ const COUNTS: [ModelName, size: number, channels: number, count: number][] = [
   ['vit', 48, 1, 1_801_160],
   ['vit', 64, 1, 1_806_536],
   ['vit', 224, 3, 1_967_048],
+  ['vit-tiny', 224, 3, 5_525_960],
+  ['vit-small', 224, 3, 21_668_744],
+  ['vit-base', 224, 3, 85_804_808],
 ];
 
 /** Side of the last feature map, from halvings counted by hand; networks for large faces halve them once or twice more in the stem. */
@@ -67,6 +71,7 @@ const TINY: [ModelName, Recording][] = [
   ['resnet18', { batch: 2, size: 96, channels: 3, options: { width: 0.125 } }],
   ['vgg13', { batch: 3, size: 32, options: { width: 0.02 } }],
   ['vit', { batch: 3, size: 24, options: { width: 0.125 } }],
+  ['vit', { batch: 3, size: 24, options: { width: 0.125, pooling: 'mean', patch: 6 } }],
 ];
 
 gpuSuite('models', (test) => {
@@ -130,6 +135,19 @@ gpuSuite('models', (test) => {
     for (const size of [50, 100]) {
       await rejects(() => record(gpu, 'vit', { batch: 1, size }), ShapeError, `${size}×${size}`, '--size');
     }
+    await rejects(() => record(gpu, 'vit', { batch: 1, size: 48, options: { patch: 7 } }), ShapeError, 'a multiple of 7 pixels', '--patch');
+  });
+
+  test('vit has patches of the side that is asked for', async (gpu) => {
+    const { parameters } = record(gpu, 'vit', { batch: 1, size: 60, channels: 3, options: { patch: 12 } });
+    const shape = (name: string) => parameters.entries.get(name)!.tensor.shape;
+    assert.equal(
+      [shape('patches.weight'), shape('positions')],
+      [
+        [12 * 12 * 3, 192],
+        [1, 26, 192],
+      ],
+    );
   });
 
   for (const [model, recording] of TINY) {

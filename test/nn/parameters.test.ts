@@ -56,11 +56,21 @@ suite('parameters', (test) => {
   });
 
   test('weight decay is for weights of several axes unless said otherwise', () => {
-    assert.equal([...declared().decayGroups()], [0, 1, 1, 0]);
+    const decays = (given: Parameters) => [...given.groups()].filter((_, i) => i % 2 === 1);
+    assert.equal(decays(declared()), [0, 1, 1, 0]);
     const parameters = Parameters.create();
     parameters.weight('embedding', [65, 2], zeros, false);
     parameters.weight('temperature', [1], ones, true);
-    assert.equal([...parameters.decayGroups()], [0, 0, 0, 1]);
+    assert.equal(decays(parameters), [0, 0, 0, 1]);
+  });
+
+  test('learning rates have a factor by the name of the weight', () => {
+    const rates = (rateOf?: (name: string) => number) => [...declared().groups(rateOf)].filter((_, i) => i % 2 === 0);
+    assert.equal(rates(), [1, 1, 1, 1]);
+    assert.equal(
+      rates((name) => ({ scale: 0.5, kernel: 0.25 })[name] ?? 0),
+      [0.5, 0.25, 0.25, 0],
+    );
   });
 
   test('nothing can be declared once the layout is in use', () => {

@@ -63,7 +63,8 @@ gpuSuite('transformer', (test) => {
       const sizes = { batch: 1, rows, depth: x.length / rows, columns: bias.length };
       return matmul(x, of(`${name}.weight`), sizes).map((value, i) => value + bias[i % bias.length]);
     };
-    const norm = (input: ArrayLike<number>, name: string) => layerNorm({ input, scale: of(`${name}.scale`), shift: of(`${name}.shift`) });
+    const norm = (input: ArrayLike<number>, name: string) =>
+      layerNorm({ input, scale: of(`${name}.scale`), shift: of(`${name}.shift`), epsilon: 1e-6 });
     const joint = dense(norm(tokens, 'norm1'), 'attention.qkv');
     const depth = WIDTH / HEADS;
     const seen = new Float64Array(rows * WIDTH);

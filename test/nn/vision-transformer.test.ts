@@ -1,13 +1,15 @@
 import type { Gpu } from '#src/gpu/gpu.js';
-import type { Scope } from '#src/nn/layers.js';
+import { inside, type Scope } from '#src/nn/layers.js';
 import { backbones } from '#src/nn/models.js';
 import { Parameters } from '#src/nn/parameters.js';
-import { embedPatches, encode, VISION_TRANSFORMERS } from '#src/nn/vision-transformer.js';
+import { transformerBlock } from '#src/nn/transformer.js';
+import { embedPatches, encode, layerOf, VISION_TRANSFORMERS } from '#src/nn/vision-transformer.js';
 import { normal } from '#src/random.js';
 import { multiply, permute, reshape, slice } from '#src/tensor/ops/index.js';
 import { Program } from '#src/tensor/program.js';
 import { Tape } from '#src/tensor/tape.js';
 import type { Tensor } from '#src/tensor/tensor.js';
+import { layerNorm } from '../reference/layer-norm.js';
 import { assert, gpuSuite, rejects } from '../support/suite.js';
 import { assertClose, randomArray } from '../support/tensors.js';
 
@@ -90,6 +92,43 @@ gpuSuite('vision transformer', (test) => {
       return multiply(tape, faces, tape.constant('mask', [1, 16, 16, 1], mask));
     });
     assert.equal(beheaded.values, upper.values);
+  });
+
+  test('the mean of the tokens stands for the face, behind a norm of its own', async (gpu) => {
+    const mean = { ...OPTIONS, pooling: 'mean' } as const;
+    // After initialisation norms scale by 1 and shift by 0, so that what went into them comes out of the last one normed, which has no parameter of its own.
+    const parts = await run(gpu, (scope, faces) => backbones.vit.top(scope, backbones.vit.trunk(scope, faces, mean), mean).pooled);
+    const last = await run(gpu, (scope, faces) => {
+      const trunk = backbones.vit.trunk(scope, faces, mean);
+      backbones.vit.top(scope, trunk, mean); // declares
+      return transformerBlock(inside(scope, 'block4'), trunk, { heads: 3, dropPath: 0 });
+    });
+    const ones = new Float32Array(WIDTH).fill(1);
+    for (const face of [0, 1]) {
+      const means = Float64Array.from({ length: WIDTH }, (_, d) => {
+        let sum = 0;
+        for (let place = 1; place < 65; place++) sum += last.values[(face * 65 + place) * WIDTH + d];
+        return sum / 64;
+      });
+      const wanted = layerNorm({ input: means, scale: ones, shift: new Float32Array(WIDTH), epsilon: 1e-6 });
+      assertClose(parts.values.slice(face * WIDTH, (face + 1) * WIDTH), wanted, { relative: 1e-4, absolute: 1e-5 });
+    }
+  });
+
+  test('layers are counted from the faces to the head', async () => {
+    const layers = [
+      'patches.weight',
+      'class_token',
+      'positions',
+      'block1.norm1.scale',
+      'block12.mlp.outer.bias',
+      'fc_norm.scale',
+      'head.weight',
+    ];
+    assert.equal(
+      [...layers, 'auxiliary.projection.weight'].map((name) => layerOf(name, VISION_TRANSFORMERS['vit-base'])),
+      [0, 0, 0, 1, 12, 13, 13, 13],
+    );
   });
 
   test('encode asks for embedPatches before it', async (gpu) => {

@@ -19,13 +19,17 @@ import { disguise } from '../tensor/disguise.js';
 /** One block, a prime number of blocks, exactly one workgroup of the norm, and just over it. */
 const SIZES = [64, 64 * 37, 16384, 16384 + 64];
 
-/** Every third block takes no weight decay. */
-function blocks(size: number): Uint32Array {
-  return Uint32Array.from({ length: size / PARAMETER_ALIGNMENT }, (_, block) => (block % 3 === 1 ? 0 : 1));
+/** Every third block takes no weight decay, every fourth half of the learning rate, and another of four none. */
+const RATES = [1, 1, 0.5, 0];
+function blocks(size: number): Float32Array {
+  const factors = Array.from({ length: size / PARAMETER_ALIGNMENT }, (_, block) => [RATES[block % 4], block % 3 === 1 ? 0 : 1]);
+  return Float32Array.from(factors.flat());
 }
 
-function decaysOf(size: number): boolean[] {
-  return [...blocks(size)].flatMap((group) => Array.from({ length: PARAMETER_ALIGNMENT }, () => group === 1));
+/** The factor on the learning rate, or that on weight decay, of each parameter. */
+function factorsOf(size: number, which: 0 | 1): number[] {
+  const factors = blocks(size);
+  return Array.from({ length: size }, (_, i) => factors[2 * Math.floor(i / PARAMETER_ALIGNMENT) + which]);
 }
 
 function learningRateOf(step: number): number {
@@ -51,7 +55,7 @@ async function train(gpu: Gpu, { size, options, gradientsOf, steps }: Training):
   const tape = new Tape(gpu, { training: true });
   const parameters = tape.input('parameters', [size]);
   const gradients = tape.input('gradients', [size]);
-  const groups = tape.constant('groups', [size / PARAMETER_ALIGNMENT], blocks(size));
+  const groups = tape.constant('groups', [size / PARAMETER_ALIGNMENT, 2], blocks(size));
   const state = OPTIMIZER_STATE[options.kind].map((name) => tape.input(name, [size]));
   const average = tape.input('average', [size]);
   const norm = recordOptimizer(tape, { parameters, gradients, groups, state }, options);
@@ -88,14 +92,14 @@ function reference({ size, options, gradientsOf, steps }: Training): Trained {
   const parameters = Float64Array.from(randomArray([size], 1));
   const average = parameters.slice();
   const state = OPTIMIZER_STATE[options.kind].map(() => new Float64Array(size));
-  const decays = decaysOf(size);
+  const groups = { rates: factorsOf(size, 0), decays: factorsOf(size, 1) };
   const norms: number[] = [];
   for (let step = 0; step < steps; step++) {
     const given = gradientsOf(step);
     norms.push(globalNorm(given));
     const gradients = options.clipNorm === undefined ? given : clip(given, options.clipNorm);
-    if (options.kind === 'sgd') sgd(parameters, state[0], gradients, decays, learningRateOf(step), options);
-    else adamw(parameters, state[0], state[1], gradients, decays, learningRateOf(step), step + 1, options);
+    if (options.kind === 'sgd') sgd(parameters, state[0], gradients, groups, learningRateOf(step), options);
+    else adamw(parameters, state[0], state[1], gradients, groups, learningRateOf(step), step + 1, options);
     movingAverage(average, parameters, Math.min(0.999, (1 + step) / (10 + step)));
   }
   return {
@@ -238,7 +242,7 @@ gpuSuite('optimisers', (test) => {
         {
           parameters: tape.input('parameters', [parameters]),
           gradients: tape.input('gradients', [gradients]),
-          groups: tape.input('groups', [groups], 'u32'),
+          groups: tape.input('groups', [groups, 2]),
           state: state.map((size, i) => tape.input(`state${i}`, [size])),
         },
         options,
@@ -247,7 +251,7 @@ gpuSuite('optimisers', (test) => {
     await rejects(() => record({ parameters: 100 }), ShapeError, 'sgd: 100 parameters', 'multiple of 64');
     await rejects(() => record({ parameters: 0 }), ShapeError, 'sgd: 0 parameters');
     await rejects(() => record({ gradients: 64 }), ShapeError, 'gradients [64]', 'parameters [128]');
-    await rejects(() => record({ groups: 3 }), ShapeError, 'groups u32 [3] of 128');
+    await rejects(() => record({ groups: 3 }), ShapeError, 'groups f32 [3,2] of 128');
     await rejects(() => record({ state: [128, 128] }), ShapeError, 'sgd: 2 state tensors', 'velocity');
     await rejects(() => record({}, ADAMW), ShapeError, 'adamw: 1 state tensors', 'first_moment, second_moment');
     const tape = new Tape(gpu);

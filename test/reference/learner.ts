@@ -183,10 +183,10 @@ export class ReferenceLearner {
     const factor = norm > clipNorm ? clipNorm / norm : 1;
     for (const [name, { shape, data, gradient }] of this.trained()) {
       const clipped = gradient.map((element) => element * factor);
-      const decays = Array(data.length).fill(shape.length > 1);
+      const groups = { rates: Array(data.length).fill(1), decays: Array(data.length).fill(shape.length > 1 ? 1 : 0) };
       const [first, second] = this.state.get(name) as [Float64Array, Float64Array];
-      if (update.kind === 'sgd') sgd(data, first, clipped, decays, learningRate, update);
-      else adamw(data, first, second, clipped, decays, learningRate, step + 1, update);
+      if (update.kind === 'sgd') sgd(data, first, clipped, groups, learningRate, update);
+      else adamw(data, first, second, clipped, groups, learningRate, step + 1, update);
       if (ema > 0) movingAverage(this.average.get(name)!, data, Math.min(ema, (1 + step) / (10 + step)));
     }
   }

@@ -1,5 +1,11 @@
 /** The update rules in float64, one parameter at a time. */
 
+/** Of each parameter a factor on the learning rate, and one on weight decay. */
+export interface Groups {
+  rates: readonly number[];
+  decays: readonly number[];
+}
+
 export interface Sgd {
   momentum: number;
   nesterov: boolean;
@@ -11,15 +17,15 @@ export function sgd(
   parameters: Float64Array,
   velocity: Float64Array,
   gradients: ArrayLike<number>,
-  decays: boolean[],
+  { rates, decays }: Groups,
   learningRate: number,
   options: Sgd,
 ): void {
   for (let i = 0; i < parameters.length; i++) {
-    const gradient = gradients[i] + (decays[i] ? options.weightDecay * parameters[i] : 0);
+    const gradient = gradients[i] + options.weightDecay * decays[i] * parameters[i];
     velocity[i] = options.momentum * velocity[i] + gradient;
     const update = options.nesterov ? gradient + options.momentum * velocity[i] : velocity[i];
-    parameters[i] = parameters[i] - learningRate * update;
+    parameters[i] = parameters[i] - learningRate * rates[i] * update;
   }
 }
 
@@ -36,19 +42,20 @@ export function adamw(
   first: Float64Array,
   second: Float64Array,
   gradients: ArrayLike<number>,
-  decays: boolean[],
+  { rates, decays }: Groups,
   learningRate: number,
   t: number,
   { beta1, beta2, epsilon, weightDecay }: Adamw,
 ): void {
   for (let i = 0; i < parameters.length; i++) {
     const gradient = gradients[i];
-    if (decays[i]) parameters[i] = parameters[i] * (1 - learningRate * weightDecay);
+    const rate = learningRate * rates[i];
+    parameters[i] = parameters[i] * (1 - rate * weightDecay * decays[i]);
     first[i] = beta1 * first[i] + (1 - beta1) * gradient;
     second[i] = beta2 * second[i] + (1 - beta2) * gradient * gradient;
     const corrected = first[i] / (1 - beta1 ** t);
     const denominator = Math.sqrt(second[i] / (1 - beta2 ** t)) + epsilon;
-    parameters[i] = parameters[i] - (learningRate * corrected) / denominator;
+    parameters[i] = parameters[i] - (rate * corrected) / denominator;
   }
 }
 

@@ -9,6 +9,7 @@ import { type Batch, Learner, type LearnerOptions, STEPS_IN_FLIGHT, type StepRes
 import { Predictor } from '#src/run/predictor.js';
 import { AUGMENTATIONS } from '#src/tensor/ops/augment.js';
 import { assert, gpuSuite } from '../support/suite.js';
+import { assertClose } from '../support/tensors.js';
 import { DIRECTIONS, drawStripes, SIDE, type Stripes } from './stripes.js';
 
 const BATCH = 32;
@@ -219,6 +220,42 @@ gpuSuite('learner', (test) => {
       'training has not moved the running statistics',
     );
     learner.destroy();
+  });
+
+  test('a layer of a vision transformer learns slower by each layer behind it', async (gpu) => {
+    const options: typeof PLAIN = {
+      ...PLAIN,
+      model: 'vit',
+      modelOptions: { ...MODEL, width: 0.125 },
+      optimizer: { kind: 'sgd', momentum: 0, nesterov: false, weightDecay: 0 },
+    };
+    const movedBy = async (layerDecay: number) => {
+      const learner = await learnerOf(gpu, pictures, { ...options, layerDecay });
+      const { weights: before } = await learner.read();
+      await learn(gpu, learner, pictures, 0, 1);
+      const { weights: after } = await learner.read();
+      learner.destroy();
+      return (name: string) => Array.from(after.get(name)!.data, (value, i) => value - before.get(name)!.data[i]);
+    };
+    const [alike, layered] = [await movedBy(1), await movedBy(0.5)];
+    const factors = {
+      'patches.weight': 1 / 32,
+      positions: 1 / 32,
+      'block1.mlp.inner.weight': 1 / 16,
+      'block4.mlp.inner.weight': 1 / 2,
+      'head.weight': 1,
+    };
+    for (const [name, factor] of Object.entries(factors)) {
+      const moved = alike(name);
+      assert.ok(moved.some((value) => value !== 0));
+      // A weight near 1 has steps of 6e-8, to which its difference is rounded.
+      assertClose(
+        layered(name),
+        moved.map((value) => factor * value),
+        { relative: 1e-4, absolute: 2.5e-7 },
+        name,
+      );
+    }
   });
 
   for (const [name, options] of Object.entries({ 'AdamW with an average': FULL, SGD: PLAIN })) {

@@ -6,9 +6,11 @@ import { Announcement } from '#src/run/command.js';
 import { formatHelp } from '#src/run/help.js';
 import { nearestName, type OptionTable } from '#src/run/option-table.js';
 import {
+  modelOptions,
   parseEvaluateOptions,
   parsePredictOptions,
   parseTrainOptions,
+  requireOptionsOf,
   type TrainOptions,
   trainConfig,
   trainOptionsOf,
@@ -65,6 +67,9 @@ suite('options of train', (test) => {
       model: 'auto',
       width: 1,
       dropout: 0,
+      patch: 0,
+      pooling: 'token',
+      dropPath: 0,
       epochs: 6,
       steps: 0,
       batch: 64,
@@ -73,6 +78,7 @@ suite('options of train', (test) => {
       schedule: 'cosine',
       warmupEpochs: 0.6,
       weightDecay: 0.0005,
+      layerDecay: 1,
       momentum: 0.9,
       nesterov: true,
       precision: 'f32',
@@ -93,12 +99,13 @@ suite('options of train', (test) => {
 
   test('every option of the command line arrives', () => {
     const args =
-      '--data d --faces 500 --paradigm label-smoothing --set smoothing=0.2 --teacher a,b --limit 1000 --wrong-labels 0.3 --leave-out contempt,fear --validation-share 0.2 --size 64 --channels 3 --augment none --sampling balanced --model vgg13 --width 0.5 --dropout 0.25 --epochs 3 --steps 9 --batch 32 --optimizer adamw --learning-rate 1e-3 --schedule step --warmup-epochs 0.5 --weight-decay 0 --momentum 0.8 --no-nesterov --precision f16 --clip-norm 5 --ema 0.999 --out o --seed 4294967295 --checkpoint-every 7 --recompute --faces-memory 100 --adapter software --unsafe';
+      '--data d --faces 500 --paradigm label-smoothing --set smoothing=0.2 --teacher a,b --limit 1000 --wrong-labels 0.3 --leave-out contempt,fear --validation-share 0.2 --size 64 --channels 3 --augment none --sampling balanced --model vgg13 --width 0.5 --dropout 0.25 --patch 8 --pooling mean --drop-path 0.1 --epochs 3 --steps 9 --batch 32 --optimizer adamw --learning-rate 1e-3 --schedule step --warmup-epochs 0.5 --weight-decay 0 --layer-decay 0.75 --momentum 0.8 --no-nesterov --precision f16 --clip-norm 5 --ema 0.999 --out o --seed 4294967295 --checkpoint-every 7 --recompute --faces-memory 100 --adapter software --unsafe';
     const { preset, resume, config, ...options } = parseTrainOptions(args.split(' '));
     assert.equal([preset, resume, config], [undefined, undefined, undefined]);
     assert.equal(Object.values(options), [
       ...['d', 500, 'label-smoothing', 'smoothing=0.2', 'a,b', 1000, 0.3, 'contempt,fear'],
-      ...[0.2, 64, 3, 'none', 'balanced', 'vgg13', 0.5, 0.25, 3, 9, 32, 'adamw', 0.001, 'step', 0.5, 0, 0.8],
+      ...[0.2, 64, 3, 'none', 'balanced', 'vgg13', 0.5, 0.25, 8, 'mean', 0.1],
+      ...[3, 9, 32, 'adamw', 0.001, 'step', 0.5, 0, 0.75, 0.8],
       ...[false, 'f16', 5, 0.999, 'o', 4294967295, 7, true, 100, 'software', true],
     ]);
     assert.is(parseTrainOptions(['--epochs=4', '--epochs', '5']).epochs, 5); // the last one counts
@@ -113,6 +120,27 @@ suite('options of train', (test) => {
       const options = parseTrainOptions(['--preset', name]);
       constantsOf(options.paradigm, options.set ?? '');
     }
+  });
+
+  test('a model has what the options say', () => {
+    const of = (...args: string[]) => modelOptions(parseTrainOptions(args), 7);
+    assert.equal(of(), { classes: 7, width: 1, dropout: 0, pooling: 'token', dropPath: 0 });
+    const args = '--width 0.5 --dropout 0.1 --patch 6 --pooling mean --drop-path 0.2'.split(' ');
+    assert.equal(of(...args), { classes: 7, width: 0.5, dropout: 0.1, pooling: 'mean', dropPath: 0.2, patch: 6 });
+  });
+
+  test('what vision transformers alone have is refused for others', async () => {
+    for (const [option, value] of [
+      ['--patch', '8'],
+      ['--pooling', 'mean'],
+      ['--drop-path', '0.1'],
+      ['--layer-decay', '0.75'],
+    ]) {
+      const options = parseTrainOptions([option, value]);
+      requireOptionsOf('vit-small', options);
+      await rejects(() => requireOptionsOf('resnet18', options), UsageError, `${option}: resnet18`, '--model vit or vit-tiny');
+    }
+    requireOptionsOf('small', parseTrainOptions([]));
   });
 
   test('defaults follow the options they depend on', () => {

@@ -1,6 +1,7 @@
 import type { Gpu } from '#src/gpu/gpu.js';
 import { type ModelName, models } from '#src/nn/models.js';
 import { Parameters } from '#src/nn/parameters.js';
+import { isVisionTransformer } from '#src/nn/vision-transformer.js';
 import { OPTIMIZER_DEFAULTS } from '#src/optim/optimizer.js';
 import { normal } from '#src/random.js';
 import { recordUpdate } from '#src/run/learner.js';
@@ -8,6 +9,9 @@ import { softmaxDivergence } from '#src/tensor/ops/index.js';
 import { Program } from '#src/tensor/program.js';
 import { Tape } from '#src/tensor/tape.js';
 import { randomArray } from '../support/tensors.js';
+
+/** One of each kind: the larger vision transformers record the same launches more often. */
+export const NETWORKS = (Object.keys(models) as ModelName[]).filter((model) => model === 'vit' || !isVisionTransformer(model));
 
 /** A training step; nothing is allocated. */
 export function recordStep(gpu: Gpu, model: ModelName, batch: number, width = 1) {

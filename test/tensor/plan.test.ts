@@ -1,10 +1,9 @@
-import { type ModelName, models } from '#src/nn/models.js';
 import { type MemoryPlan, planMemory } from '#src/tensor/plan.js';
 import type { Launch } from '#src/tensor/tape.js';
 import { createTensor, persistentTensor, rootOf, type Tensor } from '#src/tensor/tensor.js';
 import { assert, gpuSuite, suite } from '../support/suite.js';
 import { disguise } from './disguise.js';
-import { recordStep, trainTwice } from './model-step.js';
+import { NETWORKS, recordStep, trainTwice } from './model-step.js';
 
 const LIMITS = { maxBufferSize: 2 ** 40, minStorageBufferOffsetAlignment: 256 };
 
@@ -147,7 +146,7 @@ suite('memory plan', (test) => {
 });
 
 gpuSuite('memory plan of the models', (test) => {
-  for (const model of Object.keys(models) as ModelName[]) {
+  for (const model of NETWORKS) {
     test(`a training step of ${model} takes at most 1.05 times the bound, in bindings that a processor takes`, async (gpu) => {
       for (const isFallback of [true, false]) {
         for (const batch of [8, 64, 256]) {

@@ -1,11 +1,10 @@
-import { type ModelName, models } from '#src/nn/models.js';
 import { bytesAlive } from '#src/tensor/plan.js';
 import { withRecomputation } from '#src/tensor/recompute.js';
 import { type Launch, Tape } from '#src/tensor/tape.js';
 import { createTensor, persistentTensor, rootOf, type Tensor } from '#src/tensor/tensor.js';
 import { assert, gpuSuite, suite } from '../support/suite.js';
 import { randomArray } from '../support/tensors.js';
-import { trainTwice } from './model-step.js';
+import { NETWORKS, trainTwice } from './model-step.js';
 
 /** As much of a launch as the pass looks at. */
 function launch(label: string, reads: Tensor[], writes: Tensor[], again?: 'same' | Launch): Launch {
@@ -170,7 +169,7 @@ gpuSuite('recomputation of the models', (test) => {
     assert.is(second!.again, undefined);
   });
 
-  for (const model of Object.keys(models) as ModelName[]) {
+  for (const model of NETWORKS) {
     test(`takes less memory for a training step of ${model}, and changes no bit of it`, async (gpu) => {
       const kept = await trainTwice(gpu, model);
       const recomputed = await trainTwice(gpu, model, { recompute: true });

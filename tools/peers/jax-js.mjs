@@ -8,17 +8,17 @@ defaultDevice('webgpu');
 
 const array = (values, shape) => np.array(values, { shape });
 
-function norm(x, axes, scale, shift, shape) {
+function norm(x, axes, scale, shift, shape, epsilon) {
   const centred = x.ref.sub(np.mean(x, axes, { keepdims: true }));
   const variance = np.mean(np.square(centred.ref), axes, { keepdims: true });
-  const normed = centred.mul(np.reciprocal(np.sqrt(variance.add(1e-5))));
+  const normed = centred.mul(np.reciprocal(np.sqrt(variance.add(epsilon))));
   return normed.mul(scale.reshape(shape)).add(shift.reshape(shape));
 }
 
 const lastTwo = (x) => np.transpose(x, [...Array(x.ndim - 2).keys(), x.ndim - 1, x.ndim - 2]);
 const crossEntropy = (logits, wanted) => np.mean(np.sum(nn.logSoftmax(logits, -1).mul(wanted), -1)).mul(-1);
-const batchNorm = (x, scale, shift) => norm(x, [0, 2, 3], scale, shift, [1, x.shape[1], 1, 1]);
-const layerNorm = (x, scale, shift) => norm(x, -1, scale, shift, [...Array(x.ndim - 1).fill(1), -1]);
+const batchNorm = (x, scale, shift) => norm(x, [0, 2, 3], scale, shift, [1, x.shape[1], 1, 1], 1e-5);
+const layerNorm = (x, scale, shift) => norm(x, -1, scale, shift, [...Array(x.ndim - 1).fill(1), -1], 1e-6);
 
 function attention(query, key, value) {
   const depth = query.shape.at(-1);
@@ -32,7 +32,7 @@ const engine = {
   layerNorm,
   attention,
   relu: nn.relu,
-  gelu: (x) => nn.gelu(x),
+  gelu: (x) => nn.gelu(x, { approximate: false }),
   add: (a, b) => a.add(b),
   twice: (x) => [x.ref, x],
   halve: (x) => lax.reduceWindow(x, np.max, [2, 2], [2, 2]),

@@ -153,7 +153,7 @@ def dense(values, inputs, outputs):
 
 def layer_norm(values, width):
     scale, shift = values.filled(width, 1), values.filled(width, 0)
-    return lambda x: F.layer_norm(x, (width,), scale, shift, 1e-5)
+    return lambda x: F.layer_norm(x, (width,), scale, shift, 1e-6)
 
 
 def attention(query, key, value):
@@ -231,7 +231,7 @@ def m3(values):
             parts = joint(norm(x)).reshape(batch, tokens, 3, heads, width // heads).permute(2, 0, 3, 1, 4)
             seen = attention(parts[0], parts[1], parts[2]).permute(0, 2, 1, 3).reshape(batch, tokens, width)
             x = x + joined(seen)
-            return x + narrow(F.gelu(wide(wide_norm(x)), approximate="tanh"))
+            return x + narrow(F.gelu(wide(wide_norm(x))))
 
         return apply
 

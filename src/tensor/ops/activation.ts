@@ -10,7 +10,7 @@ export function relu(tape: Tape, input: Tensor): Tensor {
   return activation(tape, input, 'relu');
 }
 
-/** Gaussian error linear unit in its tanh form, 0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³))) (Hendrycks & Gimpel 2016). */
+/** Gaussian error linear unit, x · (1 + erf(x / √2)) / 2 (Hendrycks & Gimpel 2016, eq. 1), as in published vision transformers; not its tanh form. */
 export function gelu(tape: Tape, input: Tensor): Tensor {
   return activation(tape, input, 'gelu');
 }
