@@ -9,6 +9,7 @@
 // exp(-rate) well inside float32. 16 elements a thread, strided by the workgroup (1024 per group).
 
 // #include "lib/step.wgsl"
+// #include "lib/normal.wgsl"
 // #include "lib/random.wgsl"
 
 const GAUSSIAN: u32 = 0u;
@@ -17,7 +18,6 @@ const IMPULSE: u32 = 2u;
 const SPECKLE: u32 = 3u;
 const KIND: u32 = 0u;
 
-const PI: f32 = 3.14159265;
 // Beyond any count that a quarter of the rate leads to; ends the inversion where rounding keeps the sum below the draw.
 const MOST_COUNT: f32 = 255.0;
 
@@ -33,10 +33,6 @@ struct Params {
 @group(0) @binding(2) var<storage, read> numbers: array<u32>;
 @group(0) @binding(3) var<storage, read> step: Step;
 @group(0) @binding(4) var<storage, read_write> output: array<f32>;
-
-fn normal(draw: vec4f) -> f32 {
-  return sqrt(-2.0 * log(1.0 - draw.x)) * cos(PI * (2.0 * draw.y - 1.0));
-}
 
 fn poisson(rate: f32, draw: f32) -> f32 {
   var count = 0.0;
@@ -61,14 +57,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
     let value = input[i];
     var noisy = value;
     if (KIND == GAUSSIAN) {
-      noisy += 255.0 * amount * normal(draw);
+      noisy += 255.0 * amount * normal(draw.xy);
     } else if (KIND == SHOT) {
       let rate = value * amount / 1020.0;
       noisy = 255.0 / amount * (poisson(rate, draw.x) + poisson(rate, draw.y) + poisson(rate, draw.z) + poisson(rate, draw.w));
     } else if (KIND == IMPULSE) {
       noisy = select(value, select(255.0, 0.0, draw.y < 0.5), draw.x < amount);
     } else if (KIND == SPECKLE) {
-      noisy += value * amount * normal(draw);
+      noisy += value * amount * normal(draw.xy);
     }
     output[i] = noisy;
   }

@@ -1,7 +1,7 @@
 // table[rows[n], :] = onehot(c), c the most probable class of face n, where its probability is above that of the present label by more than `margin`
-// (Wang et al. 2020, SCN, eq. 5), but only for faces outside the high group and once `active` is above 0.
+// (Wang et al. 2020, SCN, eq. 5), but only for faces outside the high group.
 //
-// logits, targets (one-hot) [batch, classes]; high [batch]; rows u32 [batch], all different; active [1]; table [count, classes]
+// logits, targets (one-hot) [batch, classes]; high [batch]; rows u32 [batch], all different; table [count, classes]
 // One face a thread: classes are few, so that a row stays in cache.
 
 struct Params {
@@ -15,13 +15,12 @@ struct Params {
 @group(0) @binding(2) var<storage, read> targets: array<f32>;
 @group(0) @binding(3) var<storage, read> high: array<f32>;
 @group(0) @binding(4) var<storage, read> rows: array<u32>;
-@group(0) @binding(5) var<storage, read> is_active: array<f32>;
-@group(0) @binding(6) var<storage, read_write> table: array<f32>;
+@group(0) @binding(5) var<storage, read_write> table: array<f32>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) thread: vec3u) {
   let face = thread.x;
-  if (face >= params.batch || high[face] > 0.0 || is_active[0] <= 0.0) {
+  if (face >= params.batch || high[face] > 0.0) {
     return;
   }
   let classes = params.classes;

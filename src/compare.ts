@@ -14,8 +14,9 @@ import { ProgressLine } from './run/progress.js';
 await runCommand(async (args) => {
   const options = parseCompareOptions(args);
   const { out } = options;
-  const { runs, faces, failed } = await runGrid(options, new ProgressLine());
-  const markdown = comparisonMarkdown(runs);
+  const { runs, baseline, failed, readFaces } = await runGrid(options, new ProgressLine());
+  const markdown = comparisonMarkdown(runs, baseline);
+  const faces = await readFaces();
   const reported = runs.map((run) => ({
     ...run,
     epochs: run.folder.readLog().filter(({ type }) => type === 'epoch') as unknown as EpochRecord[],
@@ -24,10 +25,10 @@ await runCommand(async (args) => {
     return { label, seed, run: folder.path, seconds, bestEpoch, record };
   });
   const files = {
-    'results.json': `${JSON.stringify({ ...summarise(runs), runs: withoutFaces }, null, 1)}\n`,
+    'results.json': `${JSON.stringify({ baseline, ...summarise(runs, baseline), runs: withoutFaces }, null, 1)}\n`,
     'runs.csv': comparisonCsv(runs),
     'table.md': markdown,
-    'report.html': await comparisonReport(reported, faces, `Paradigms compared on ${faces.name}`),
+    'report.html': await comparisonReport(reported, baseline, faces, `Paradigms compared on ${faces.name}`),
   };
   for (const [file, content] of Object.entries(files)) await replaceFile(join(out, file), [content]);
   process.stdout.write(`${markdown}\nIn ${out}: ${Object.keys(files).join(', ')}, and a folder for each run\n`);

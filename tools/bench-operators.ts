@@ -1,5 +1,5 @@
 /** The operators in which the time of training goes, each as a program of its own launches. */
-import type { Gpu } from '#src/gpu/gpu.js';
+import type { Gpu, Tuning } from '#src/gpu/gpu.js';
 import { recordOptimizer } from '#src/optim/optimizer.js';
 import { AUGMENTATIONS, gatherFaces } from '#src/tensor/ops/augment.js';
 import { Program } from '#src/tensor/program.js';
@@ -23,6 +23,8 @@ export interface OperatorCase {
   /** `quick` is part of the short run of every day; `large` fills a GPU, and takes a processor long. */
   size: 'quick' | 'usual' | 'large';
   record(tape: Tape): void;
+  /** Kernels to take whatever is usual. */
+  tuning?: Tuning;
   /** Absent where no peer has the like. */
   peer?: PeerOperator;
 }
@@ -32,6 +34,8 @@ export interface OperatorRun {
   flops: number;
   /** Bytes of the bound tensors, summed over the launches: a lower bound of the traffic. */
   bytes: number;
+  /** Planned memory: what lies between inputs and outputs, and these where no other launch needs their place. */
+  plannedBytes: number;
   /** Runs the operator so many times. */
   repeats: number;
   run(): void;
@@ -79,6 +83,15 @@ function products(extent: number, size: OperatorCase['size'], turned: OperatorCa
     operator(`product ${extent}³, A · Bᵀ`, 'matmul', shapes, { options: { transposeB: 1 }, size: turned }),
     operator(`product ${extent}³, Aᵀ · B`, 'matmul', shapes, { options: { transposeA: 1 }, size: turned }),
   ];
+}
+
+/** Attention of heads of 64, in both directions and both forms: no peer is asked which of its own it takes. */
+function attentions(heads: number, tokens: number): OperatorCase[] {
+  const shape = `${heads}x${tokens}x64`;
+  return (['products', 'fused'] as const).map((family) => {
+    const { record, size } = operator('', 'attention', [shape, shape, shape].join(), { pass: 'both' });
+    return { name: `attention, ${heads}×${tokens}×64, both ways, ${family}`, size, record, tuning: { attention: { family } } };
+  });
 }
 
 /** AdamW over flat parameters, with the norm of the gradients as in training. */
@@ -137,14 +150,22 @@ export const OPERATOR_CASES: readonly OperatorCase[] = [
   operator('attention, 48×65×64, both ways', 'attention', '48x65x64,48x65x64,48x65x64', { pass: 'both' }),
   operator('attention, 768×65×64, both ways', 'attention', '768x65x64,768x65x64,768x65x64', { pass: 'both', size: 'large' }),
   operator('attention, 8 queries over 64 tokens, 192×64, both ways', 'attention', '192x8x64,192x64x64,192x64x64', { pass: 'both' }),
+  ...attentions(12, 64),
+  ...attentions(12, 197),
+  ...attentions(3, 1024),
   adamw(2 ** 20, 'quick'),
   adamw(11 * 2 ** 20, 'usual'),
   augmentation(256),
 ];
 
 /** Compiles an operator, so many times in a row that a run takes `enoughMs`: alone, a kernel on a fast GPU is shorter than its submission. */
-export async function operatorRun(gpu: Gpu, { record }: Pick<OperatorCase, 'record'>, enoughMs = 0): Promise<OperatorRun> {
-  const tape = new Tape(gpu, { training: true });
+export async function operatorRun(
+  gpu: Gpu,
+  { record, tuning }: Pick<OperatorCase, 'record' | 'tuning'>,
+  enoughMs = 0,
+): Promise<OperatorRun> {
+  const chosen = Object.create(gpu, { tuning: { value: { ...gpu.tuning, ...tuning } } }) as Gpu;
+  const tape = new Tape(chosen, { training: true });
   record(tape);
   const once = [...tape.launches];
   let program = await Program.compile(gpu, tape);
@@ -173,6 +194,7 @@ export async function operatorRun(gpu: Gpu, { record }: Pick<OperatorCase, 'reco
   return {
     flops: sum((launch) => launch.flops),
     bytes: sum((launch) => launch.bytes),
+    plannedBytes: program.memory.peakBytes,
     repeats,
     run: () => void program.run(),
     destroy: () => program.destroy(),

@@ -126,7 +126,7 @@ export function formatTable(rows: readonly Row[], limits: Limits): string {
       bound === 'traffic' ? `${figure(GBps)} GB/s` : `${figure(gflops)} GFLOP/s`,
       `${(100 * share).toFixed(0)} %`,
       row.hostMs === undefined ? '' : row.hostMs.toFixed(2),
-      row.stepBytes === undefined ? '' : (row.stepBytes / 2 ** 20).toFixed(0),
+      row.stepBytes === undefined ? '' : mebibytes(row.stepBytes),
       ...peers.map((peer) => (timeOf(peer) ? figure(median(timeOf(peer)!)) : '')),
       ...(peers.length > 0 ? [ratio === undefined ? '' : `${ratio.toFixed(1)}×`] : []),
     ]);
@@ -144,6 +144,12 @@ export function formatTable(rows: readonly Row[], limits: Limits): string {
 /** Three digits that count. */
 function figure(value: number): string {
   return value.toFixed(value >= 99.5 ? 0 : value >= 9.95 ? 1 : 2);
+}
+
+/** Whole, or of few two digits that count. */
+function mebibytes(bytes: number): string {
+  const value = bytes / 2 ** 20;
+  return `${value < 10 ? Number(value.toPrecision(2)) : Math.round(value)}`;
 }
 
 function formatLosses(rows: readonly Row[]): string[] {

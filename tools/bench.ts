@@ -153,7 +153,7 @@ function isTuned({ tuning }: Gpu): boolean {
 }
 
 async function benchOperator(gpu: Gpu, operator: OperatorCase, peers: PeerName[], how: How): Promise<Row> {
-  const { run, flops, bytes, repeats, destroy } = await operatorRun(gpu, operator, ENOUGH_MS);
+  const { run, flops, bytes, plannedBytes, repeats, destroy } = await operatorRun(gpu, operator, ENOUGH_MS);
   const sample = async () => {
     run();
     await gpu.idle();
@@ -161,7 +161,7 @@ async function benchOperator(gpu: Gpu, operator: OperatorCase, peers: PeerName[]
   };
   const ours = { engine: 'moue', losses: [], time: timerOf(sample), close: destroy };
   const outcome = await compete(gpu, ours, peers, operator.peer!, how);
-  return { name: operator.name, ...outcome, gflop: flops / 1e9, gigabytes: bytes / 1e9 };
+  return { name: operator.name, ...outcome, gflop: flops / 1e9, gigabytes: bytes / 1e9, stepBytes: plannedBytes };
 }
 
 async function benchModel(gpu: Gpu, model: BenchModel, peers: PeerName[], how: How): Promise<Row> {

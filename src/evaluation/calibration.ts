@@ -15,14 +15,38 @@ export interface ReliabilityBin {
 
 /** Bins of equal width over the confidence of the labelled faces, after Guo et al. 2017, section 2. */
 export function reliabilityBins(probabilities: readonly ArrayLike<number>[], labels: ArrayLike<number>, binCount = 15): ReliabilityBin[] {
+  return binsOf(
+    probabilities.filter((_, face) => labels[face] !== NO_LABEL),
+    Array.from(labels).flatMap((label) => (label === NO_LABEL ? [] : [(predicted: number) => (predicted === label ? 1 : 0)])),
+    binCount,
+  );
+}
+
+/**
+ * The same against annotators who may disagree: `accuracy` is the mean share of the votes that the most probable classes have. A model that says of each face what its
+ * annotators said has no gap here, though it has one against majority labels (Baan et al. 2022).
+ * @param votes distributions, a row for each of probabilities
+ */
+export function voteReliabilityBins(
+  probabilities: readonly ArrayLike<number>[],
+  votes: readonly ArrayLike<number>[],
+  binCount = 15,
+): ReliabilityBin[] {
+  return binsOf(
+    probabilities,
+    votes.map((row) => (predicted: number) => row[predicted]),
+    binCount,
+  );
+}
+
+function binsOf(probabilities: readonly ArrayLike<number>[], correctness: readonly ((predicted: number) => number)[], binCount: number) {
   const bins = Array.from({ length: binCount }, () => ({ count: 0, confidence: 0, correct: 0 }));
   probabilities.forEach((row, face) => {
-    if (labels[face] === NO_LABEL) return;
     const predicted = plurality(row);
     const bin = bins[binOf(row[predicted], binCount)];
     bin.count++;
     bin.confidence += Math.min(row[predicted], 1);
-    if (predicted === labels[face]) bin.correct++;
+    bin.correct += correctness[face](predicted);
   });
   return bins.map(({ count, confidence, correct }, i) => ({
     from: i / binCount,

@@ -10,6 +10,7 @@ import {
   negativeLogLikelihood,
   type ReliabilityBin,
   reliabilityBins,
+  voteReliabilityBins,
 } from './calibration.js';
 import { approximatedAccuracy, coveringRate } from './partial-label.js';
 import { areaUnderRiskCoverage, excessAreaUnderRiskCoverage, riskCoverage } from './selective.js';
@@ -65,6 +66,8 @@ export interface Evaluation {
   votedCount: number;
   /** Share of the voted faces whose most probable class has most of the votes, whether or not it has more than half of them. */
   pluralityAccuracy: number;
+  /** Expected calibration error against the share of the votes that the most probable class has (Baan et al. 2022), over 15 bins. */
+  eceToVotes: number;
   /** Mean KL(votes‖prediction). */
   klToVotes: number;
   /** The same for a guesser who gives every face the mean distribution of these very votes: the best answer without looking. */
@@ -139,6 +142,12 @@ export function evaluateFaces({ classes, probabilities, distributions, labels, c
 
     votedCount: voted.length,
     pluralityAccuracy: mean(voted, (face) => (votes[face][plurality(predictions[face])] === Math.max(...votes[face]) ? 1 : 0)),
+    eceToVotes: expectedCalibrationError(
+      voteReliabilityBins(
+        votedPredictions,
+        voted.map((face) => votes[face]),
+      ),
+    ),
     klToVotes: mean(voted, (face) => klDivergence(votes[face], predictions[face])),
     klOfMeanVotes: mean(voted, (face) => klDivergence(votes[face], meanVotes)),
     jensenShannon: mean(voted, (face) => jensenShannon(votes[face], predictions[face])),

@@ -22,6 +22,7 @@ export function evaluationTable(evaluation: Evaluation): string {
     ['risk-coverage area', number(evaluation.aurc), `${number(evaluation.excessAurc)} more than if its errors were its least sure answers`],
     [`Against the annotators' votes (${count(evaluation.votedCount)} faces)`],
     ['KL to votes', number(evaluation.klToVotes), `${number(evaluation.klOfMeanVotes)} for guessing their mean distribution`],
+    ['calibration error (ECE)', number(evaluation.eceToVotes), 'of votes for the most probable class, against its probability'],
     ['Jensen–Shannon', number(evaluation.jensenShannon)],
     ['cosine', number(evaluation.cosine)],
     ['plurality accuracy', percent(evaluation.pluralityAccuracy)],

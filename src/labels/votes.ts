@@ -1,4 +1,8 @@
 import { ShapeError } from '../errors.js';
+import { uniform } from '../random.js';
+
+/** Random stream of ties. */
+const TIE_STREAM = 0x74696573;
 
 /**
  * Votes of many faces are one table, row-major [count, columns]: the expressions come first (`classes` columns), then what is no
@@ -42,11 +46,18 @@ export function plurality(votes: ArrayLike<number>): number {
   return best;
 }
 
-/** `plurality` over the classes of every row: [count]. */
-export function pluralities(votes: Float32Array, columns: number, classes: number): Int32Array {
-  return Int32Array.from({ length: rowCount(votes, columns, classes) }, (_, face) =>
-    plurality(votes.subarray(face * columns, face * columns + classes)),
-  );
+/**
+ * The class with most votes of every row, −1 where there are none: [count]. Of several equals each is as likely as the others, drawn for each face: always the
+ * first of them would teach that whatever is in doubt is the first class.
+ * @param use tells one draw of a seed from another
+ */
+export function drawnPluralities(votes: Float32Array, columns: number, classes: number, seed: number, use = 0): Int32Array {
+  return Int32Array.from({ length: rowCount(votes, columns, classes) }, (_, face) => {
+    const row = votes.subarray(face * columns, face * columns + classes);
+    const most = row[plurality(row)];
+    const equals = [...row.keys()].filter((index) => row[index] === most);
+    return equals.length > 0 ? equals[Math.floor(uniform(seed, TIE_STREAM, face, use) * equals.length)] : -1;
+  });
 }
 
 /** Shannon entropy `−Σ t log t` in nats, with `0 log 0 = 0`. Takes a distribution (Σt = 1). */

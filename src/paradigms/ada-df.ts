@@ -49,7 +49,7 @@ export const adaDf = paradigm({
     share: { value: 0.7, min: 0.01, max: 0.99, about: 'share of a batch in the high group' },
     margin: { value: 0.07, min: 0, about: 'least distance of the mean attention of both groups' },
   },
-  lesson: (faces) => pluralityLesson(faces),
+  lesson: (faces, { seed }) => pluralityLesson(faces, seed),
   loss(step) {
     const { tape, student, constants, classes } = step;
     const targets = step.targets();

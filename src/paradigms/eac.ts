@@ -29,7 +29,7 @@ function attention(step: TrainingStep, features: Tensor): Tensor {
 export const eac = paradigm({
   summary: 'EAC: the attention maps of a face and of its mirror image must agree; for --augment strong, which erases (Zhang et al. 2022)',
   constants: { consistency: { value: 5, min: 0, about: 'weight of the mean squared difference of the maps' } },
-  lesson: (faces) => pluralityLesson(faces),
+  lesson: (faces, { seed }) => pluralityLesson(faces, seed),
   loss(step) {
     const { tape, student, constants } = step;
     const faces = step.faces();

@@ -1,9 +1,11 @@
 import { adaDf } from './ada-df.js';
 import { readConstants } from './constants.js';
 import { agreementWeighted, aleatoric, distribution } from './distribution.js';
+import { dmue } from './dmue.js';
 import { eac } from './eac.js';
 import { ferPlusCrossEntropy, ferPlusMajority, ferPlusMultiTarget, ferPlusProbability } from './ferplus.js';
 import { labelQueries } from './label-queries.js';
+import { ldlVa } from './ldl-va.js';
 import { moue } from './moue.js';
 import { neighbours } from './neighbours.js';
 import { labelSmoothing, oneHot, singleLabel } from './one-hot.js';
@@ -29,11 +31,13 @@ export const paradigms = {
   scn,
   rul,
   eac,
+  dmue,
   distribution,
   'ada-df': adaDf,
   agreement: agreementWeighted,
   aleatoric,
   neighbours,
+  'ldl-va': ldlVa,
   'self-distillation': selfDistillation,
   'born-again': bornAgain,
   cc,

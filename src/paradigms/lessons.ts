@@ -1,11 +1,10 @@
 /** What annotations can be taken to mean; the targets that several paradigms share. */
 import { InputError } from '../errors.js';
 import { type FaceSet, NO_LABEL } from '../faces/face-set.js';
-import { candidateSet } from '../labels/candidate-set.js';
+import { candidateSet, flippedCandidates } from '../labels/candidate-set.js';
 import { withoutOutliers } from '../labels/ferplus.js';
 import { oneHot } from '../labels/one-hot.js';
-import { agreement, distributions, plurality } from '../labels/votes.js';
-import { uniform } from '../random.js';
+import { agreement, distributions, drawnPluralities, plurality } from '../labels/votes.js';
 import type { Lesson } from './paradigm.js';
 
 /** The votes as shares of the classes, [count, classes]: single votes are outliers (FER+ rule 1); zeros where no vote for a class is left. */
@@ -54,10 +53,11 @@ export function agreementLesson(faces: FaceSet, floor: number): Lesson {
   return { ...lesson, tables: { weights: weights.map((weight) => weight / mean) } };
 }
 
-/** The class with most votes as the only truth, for every face with a vote for a class. */
-export function pluralityLesson(faces: FaceSet, smoothing = 0): Lesson {
-  const lesson = voteLesson(faces);
-  return { ...lesson, targets: mapRows(lesson, faces, (row) => oneHot(plurality(row), row.length, smoothing)) };
+/** The class with most votes as the only truth, for every face with a vote for a class. The seed breaks ties, for each face anew. */
+export function pluralityLesson(faces: FaceSet, seed: number, smoothing = 0): Lesson {
+  const classes = faces.classes.length;
+  const most = drawnPluralities(voteShares(faces), classes, classes, seed);
+  return lessonOf(faces, (face) => (most[face] < 0 ? undefined : oneHot(most[face], classes, smoothing)));
 }
 
 /** The dataset's own single label. @throws InputError where it has none. */
@@ -74,24 +74,20 @@ export interface CandidateOptions {
   seed: number;
 }
 
-/** Random stream of candidates that are made up. */
-const FLIP_STREAM = 0x666c6970;
-
 /** Candidate sets as masks of zeros and ones. */
 export function candidateLesson(faces: FaceSet, { votes: threshold, flip, seed }: CandidateOptions): Lesson {
   const classes = faces.classes.length;
   const columns = faces.voteNames.length;
   const lesson = voteLesson(faces);
+  if (flip > 0) {
+    const labels = drawnPluralities(voteShares(faces), classes, classes, seed);
+    return { ...lesson, targets: rowsOfLesson(lesson, flippedCandidates(labels, { classes, rate: flip, seed }), classes) };
+  }
   const targets = new Float32Array(lesson.targets.length);
   lesson.faces.forEach((face, row) => {
     const votes = faces.votes.subarray(face * columns, face * columns + classes);
     const isShare = votes.reduce((sum, vote) => sum + vote, 0) < 1.5;
-    const label = plurality(rowOf(lesson.targets, row, classes));
-    const set =
-      flip > 0
-        ? Float32Array.from({ length: classes }, (_, c) => (c === label || uniform(seed, FLIP_STREAM, face, c) < flip ? 1 : 0))
-        : candidateSet(votes, isShare ? { share: threshold / 10 } : { votes: threshold });
-    targets.set(set, row * classes);
+    targets.set(candidateSet(votes, isShare ? { share: threshold / 10 } : { votes: threshold }), row * classes);
   });
   return { ...lesson, targets };
 }

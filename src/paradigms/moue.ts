@@ -1,5 +1,6 @@
 import { dense } from '../nn/layers.js';
 import { add, exponential, mean, multiply, reshape, scale, softmaxDivergence } from '../tensor/ops/index.js';
+import { trustedVotes } from '../tensor/ops/trusted-votes.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { agreementLesson } from './lessons.js';
 import { paradigm } from './paradigm.js';
@@ -19,14 +20,36 @@ export const moue = paradigm({
     temperature: { value: 1, min: 0.1, max: 100, about: 'softens teacher and student' },
     ramp: { value: 1, min: 0, max: 1, about: 'share of the run in which that of the teacher rises from 0' },
     agreement: { value: 0.5, min: 0, max: 1, about: 'weight of a face whose annotators do not agree at all; 1: all weigh the same' },
+    doubt: { value: 0, min: 0, max: 0.9, about: 'probability that votes are not of their face; 0: votes are never doubted' },
+    evidence: { value: 2, min: 0, about: 'votes that the shares of a face are taken for, where they are doubted' },
+    memory: { value: 0.7, min: 0, max: 1, about: "share that the model's earlier opinion of a face keeps at each visit" },
     variance: { value: 0, min: 0, max: 1, about: '1: faces weigh by a learned variance as well' },
   },
-  lesson: (faces, { constants }) => agreementLesson(faces, constants.agreement),
+  lesson(faces, { constants }) {
+    const lesson = agreementLesson(faces, constants.agreement);
+    if (constants.doubt === 0) return lesson;
+    const classes = faces.classes.length;
+    const rows = lesson.faces.length;
+    const frequency = new Float64Array(classes);
+    lesson.targets.forEach((share, i) => {
+      frequency[i % classes] += share / rows;
+    });
+    const log = frequency.map((share) => Math.log(Math.max(share, 1 / rows)));
+    const opinion = Float32Array.from(lesson.targets, (_, i) => log[i % classes]);
+    const expected = Float32Array.from({ length: rows }, (_, row) =>
+      log.reduce((sum, value, c) => sum + lesson.targets[row * classes + c] * value, 0),
+    );
+    return { ...lesson, tables: { ...lesson.tables, opinion, expected } };
+  },
   loss(step) {
     const { tape, student, constants, batch } = step;
     const { pooled } = student.features(step.faces());
     const logits = student.classify(pooled);
-    const votes = step.targets();
+    let votes = step.targets();
+    if (constants.doubt > 0) {
+      const opinion = step.keepTable('opinion', step.lessonTable('opinion'));
+      votes = trustedVotes(tape, opinion, { scores: logits, votes, expected: step.table('expected'), rows: step.rows }, constants);
+    }
     let weight = step.table('weights');
     let spread: Tensor | undefined;
     if (constants.variance > 0) {

@@ -27,7 +27,7 @@ export interface Lesson {
 export interface LessonContext<Name extends string = string> {
   constants: Constants<Name>;
   seed: number;
-  /** What `--teacher` said of the training faces: [faces, classes]. */
+  /** What the runs of `--teacher` say of the training faces, [faces, classes], for a paradigm that learns from them. */
   teacher: Float32Array | undefined;
 }
 
@@ -39,6 +39,8 @@ export interface Paradigm<Name extends string = string> {
   /** One line for `--help`. */
   summary: string;
   constants: Readonly<Record<Name, Constant>>;
+  /** Whether it learns from what earlier runs say of the faces, those of `--teacher`. */
+  learnsFromRuns?: true;
   /** @throws InputError where no face is left to learn from, or the data lacks what the method needs. */
   lesson(faces: FaceSet, context: LessonContext<Name>): Lesson;
   /** Records the loss of a batch, [1], and whatever shall follow the step (`step.afterwards`). */

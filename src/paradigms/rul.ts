@@ -18,7 +18,7 @@ function meanOf(student: Student, pooled: Tensor): Tensor {
  */
 export const rul = paradigm({
   summary: 'RUL: pairs of faces mixed by their relative uncertainty must be told as both (Zhang et al. 2021)',
-  lesson: (faces) => pluralityLesson(faces),
+  lesson: (faces, { seed }) => pluralityLesson(faces, seed),
   loss(step) {
     const { tape, student, batch } = step;
     const { pooled } = student.features(step.faces());

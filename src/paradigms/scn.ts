@@ -27,7 +27,7 @@ export const scn = paradigm({
     relabelMargin: { value: 0.2, min: 0, max: 1, about: 'a label gives way to a class more probable by over this' },
     relabelEpoch: { value: 10, min: 0, about: 'labels stay as they are before this epoch' },
   },
-  lesson: (faces) => pluralityLesson(faces),
+  lesson: (faces, { seed }) => pluralityLesson(faces, seed),
   loss(step) {
     const { tape, student, constants } = step;
     const labels = step.keepTable('labels');
@@ -35,11 +35,11 @@ export const scn = paradigm({
     const { logits, importance } = weighted(student, student.features(step.faces()));
     const { loss } = softmaxDivergence(tape, logits, targets, { kind: 'cross-entropy' });
     const { loss: rankLoss, high } = rankRegularisation(tape, importance, constants);
-    const active = step.schedule('relabels', ({ epoch }) => (epoch >= constants.relabelEpoch ? 1 : 0));
-    step.afterwards(() => {
+    const relabelling = () => {
       const now = tape.evaluating(() => weighted(student, student.features(step.faces())).logits);
-      relabel(tape, labels, { logits: now, targets, high, rows: step.rows, active }, constants.relabelMargin);
-    });
+      relabel(tape, labels, { logits: now, targets, high, rows: step.rows }, constants.relabelMargin);
+    };
+    step.afterwards(relabelling, ({ epoch }) => epoch >= constants.relabelEpoch);
     return add(tape, loss, rankLoss);
   },
   logits: (student, faces) => weighted(student, student.features(faces)).logits,

@@ -1,5 +1,4 @@
 /** Distillation at the level of distributions: T²·KL(teacher‖student) at temperature T (Hinton, Vinyals & Dean 2015), mixed with the votes. */
-import { InputError } from '../errors.js';
 import { add, detach, scale, softmax, softmaxDivergence } from '../tensor/ops/index.js';
 import type { Tape } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
@@ -38,11 +37,9 @@ export const selfDistillation = paradigm({
 export const bornAgain = paradigm({
   summary: 'distribution, mixed with what the runs of --teacher say: the previous generation or an ensemble (Furlanello et al. 2018)',
   constants: CONSTANTS,
+  learnsFromRuns: true,
   lesson(faces, { teacher, constants: { temperature } }) {
-    if (!teacher)
-      throw new InputError('this paradigm learns from earlier runs', 'Name them: --teacher RUN, or --teacher RUN,RUN,… for their mean.', {
-        field: '--teacher',
-      });
+    if (!teacher) throw new TypeError('born-again was given no distributions of a teacher');
     const lesson = voteLesson(faces);
     const classes = faces.classes.length;
     const rows = rowsOfLesson(lesson, teacher, classes);

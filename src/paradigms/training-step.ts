@@ -1,6 +1,6 @@
 import type { Parameters } from '../nn/parameters.js';
 import { gather } from '../tensor/ops/index.js';
-import type { Tape } from '../tensor/tape.js';
+import type { Gate, Tape } from '../tensor/tape.js';
 import { persistentTensor, type Tensor } from '../tensor/tensor.js';
 import type { Constants, Lesson } from './paradigm.js';
 import { Student } from './student.js';
@@ -26,6 +26,12 @@ export interface ScheduledNumber {
   at: (progress: Progress) => number;
 }
 
+/** What follows the update of the weights in a part of the run only. */
+export interface LaterPart {
+  gate: Gate;
+  isDue: (progress: Progress) => boolean;
+}
+
 interface StepParts {
   lesson: Lesson;
   batch: number;
@@ -45,6 +51,7 @@ export class TrainingStep<Name extends string = string> {
   readonly rows: Tensor;
   readonly kept = new Map<string, KeptTensor>();
   readonly scheduled: ScheduledNumber[] = [];
+  readonly later: LaterPart[] = [];
   private readonly parts: StepParts;
   private readonly views: Tensor[] = [];
   private readonly behind: (() => void)[] = [];
@@ -122,9 +129,17 @@ export class TrainingStep<Name extends string = string> {
     return this.shadow;
   }
 
-  /** `record` is called when the update of the weights has been recorded, for what shall happen behind it. */
-  afterwards(record: () => void): void {
-    this.behind.push(record);
+  /**
+   * `record` is called when the update of the weights has been recorded, for what shall happen behind it: in every step, or in those in which `isDue` says so.
+   */
+  afterwards(record: () => void, isDue?: LaterPart['isDue']): void {
+    if (!isDue) {
+      this.behind.push(record);
+      return;
+    }
+    const gate: Gate = { isOpen: true };
+    this.later.push({ gate, isDue });
+    this.behind.push(() => this.tape.behind(gate, record));
   }
 
   recordAfterwards(): void {

@@ -22,14 +22,14 @@ const SIDE = 300;
 const ENTROPY_CELLS = 20;
 
 /** One page on how paradigms compare. It holds its pictures in itself and needs no network; `faces` are those that the first run was tested on. */
-export async function comparisonReport(runs: readonly ReportedRun[], faces: FaceSet, title: string): Promise<string> {
+export async function comparisonReport(runs: readonly ReportedRun[], baseline: string, faces: FaceSet, title: string): Promise<string> {
   const labels = [...new Set(runs.map(({ label }) => label))];
   // Where the seed decides on the faces, as with generated ones, only the runs that saw these can be shown beside each other.
   const onThese = runs.filter(({ record }) => hasVotesOf(faces, record.perFace!.votes));
   const shown = labels.filter((label) => onThese.some((run) => run.label === label));
   const means = new Map(shown.map((label) => [label, meanProbabilities(onThese.filter((run) => run.label === label))]));
   const sections: [heading: string, explanation: string, body: string][] = [
-    ['Figures', comparisonRemark(labels[0]), figureTable(runs)],
+    ['Figures', comparisonRemark(runs, baseline), figureTable(runs, baseline)],
     ['Learning curves', 'Validation after every epoch, mean over the seeds.', await learningCurves(runs)],
     [
       'Confusion',
@@ -111,8 +111,8 @@ ${body}
 `;
 }
 
-function figureTable(runs: readonly ComparedRun[]): string {
-  const { figures, paradigms } = summarise(runs);
+function figureTable(runs: readonly ComparedRun[], baseline: string): string {
+  const { figures, paradigms } = summarise(runs, baseline);
   const head = ['paradigm', 'seeds', ...figures.map(({ title, higher }) => `${title} ${higher ? '↑' : '↓'}`), 'minutes a run'];
   const rows = paradigms.map(({ label, seeds, seconds, figures: summaries }) => {
     const cells = figures.map((figure) => {

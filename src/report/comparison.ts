@@ -49,6 +49,7 @@ export const FIGURES: readonly Figure[] = [
   { name: 'klToVotes', title: 'KL to votes', higher: false, of: ({ evaluation }) => evaluation.klToVotes },
   { name: 'klToTruth', title: 'KL to truth', higher: false, of: ({ evaluation }) => evaluation.klToTruth },
   { name: 'ece', title: 'ECE', higher: false, of: ({ evaluation }) => evaluation.ece },
+  { name: 'eceToVotes', title: 'ECE to votes', higher: false, of: ({ evaluation }) => evaluation.eceToVotes },
   { name: 'nll', title: 'NLL', higher: false, of: ({ evaluation }) => evaluation.nll },
   { name: 'aurc', title: 'AURC', higher: false, of: ({ evaluation }) => evaluation.aurc },
   { name: 'entropyCorrelation', title: 'entropy correlation', higher: true, of: ({ evaluation }) => evaluation.entropy.rankCorrelation },
@@ -66,7 +67,7 @@ export interface FigureSummary {
   /** Sample standard deviation over the seeds; null for one seed. */
   std: number | null;
   isBest: boolean;
-  /** Of a two-sided paired t-test against the first paradigm over the seeds that both have; null where it cannot be told. */
+  /** Of a two-sided paired t-test against the baseline over the seeds that both have; null where it cannot be told. */
   p: number | null;
 }
 
@@ -78,8 +79,11 @@ export interface ParadigmSummary {
   figures: Record<string, FigureSummary>;
 }
 
-/** Means over seeds, in the order in which paradigms first appear; the first is what the others are tested against. */
-export function summarise(runs: readonly ComparedRun[]): { figures: Figure[]; paradigms: ParadigmSummary[] } {
+/**
+ * Means over seeds, in the order in which paradigms first appear.
+ * @param baseline label of what the others are tested against; without a run of it nothing is
+ */
+export function summarise(runs: readonly ComparedRun[], baseline: string): { figures: Figure[]; paradigms: ParadigmSummary[] } {
   const labels = [...new Set(runs.map(({ label }) => label))];
   const figures = FIGURES.filter(({ of }) => runs.length > 0 && runs.every(({ record }) => Number.isFinite(of(record) ?? Number.NaN)));
   const valuesOf = (label: string, { of }: Figure) =>
@@ -88,11 +92,11 @@ export function summarise(runs: readonly ComparedRun[]): { figures: Figure[]; pa
     const own = runs.filter((run) => run.label === label);
     const summaries = figures.map((figure): [string, FigureSummary] => {
       const values = valuesOf(label, figure);
-      const first = valuesOf(labels[0], figure);
+      const tested = valuesOf(baseline, figure);
       const pairs =
-        label === labels[0]
+        label === baseline
           ? []
-          : [...values].filter(([seed]) => first.has(seed)).map(([seed, value]) => value - (first.get(seed) as number));
+          : [...values].filter(([seed]) => tested.has(seed)).map(([seed, value]) => value - (tested.get(seed) as number));
       return [figure.name, { mean: mean([...values.values()]), std: deviation([...values.values()]), isBest: false, p: pairedP(pairs) }];
     });
     return {
@@ -135,9 +139,9 @@ export function isSignificant({ p }: FigureSummary): boolean {
   return p !== null && p < SIGNIFICANT;
 }
 
-/** The table for a README: mean ± standard deviation over seeds, the best in bold, * where it differs from the first paradigm. */
-export function comparisonMarkdown(runs: readonly ComparedRun[]): string {
-  const { figures, paradigms } = summarise(runs);
+/** The table for a README: mean ± standard deviation over seeds, the best in bold, * where it differs from the baseline. */
+export function comparisonMarkdown(runs: readonly ComparedRun[], baseline: string): string {
+  const { figures, paradigms } = summarise(runs, baseline);
   const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
   const lines = paradigms.map(({ label, seeds, figures: summaries }) =>
     row([
@@ -151,14 +155,16 @@ export function comparisonMarkdown(runs: readonly ComparedRun[]): string {
     ]),
   );
   const head = ['paradigm', 'seeds', ...figures.map(({ title, higher }) => `${title} ${higher ? '↑' : '↓'}`)];
-  return [row(head), row(head.map((_, i) => (i === 0 ? '---' : '---:'))), ...lines, '', comparisonRemark(paradigms[0].label), ''].join(
-    '\n',
-  );
+  const rule = row(head.map((_, i) => (i === 0 ? '---' : '---:')));
+  return [row(head), rule, ...lines, '', comparisonRemark(runs, baseline), ''].join('\n');
 }
 
 /** How the tables are to be read. */
-export function comparisonRemark(baseline: string): string {
-  return `Mean ± standard deviation over seeds; best in bold; * differs from ${baseline} (paired t-test over seeds, p < ${SIGNIFICANT}).`;
+export function comparisonRemark(runs: readonly ComparedRun[], baseline: string): string {
+  const significance = runs.some(({ label }) => label === baseline)
+    ? `* differs from ${baseline} (paired t-test over seeds, p < ${SIGNIFICANT})`
+    : `no differences are tested, for the baseline ${baseline} has no run`;
+  return `Mean ± standard deviation over seeds; best in bold; ${significance}.`;
 }
 
 /** One line for each run. */

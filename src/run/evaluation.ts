@@ -11,7 +11,7 @@ import type { Gpu } from '../gpu/gpu.js';
 import { CORRUPTION_NAMES, type CorruptionName, SEVERITIES, type Severity } from '../tensor/ops/corrupt.js';
 import { judge, judgedFaces, judgeWithoutCopies, riskOfFaces } from './judge.js';
 import { nearestName } from './option-table.js';
-import { datasetOptions, type EvaluateOptions } from './options.js';
+import { datasetOptions, type EvaluateOptions, type TrainOptions } from './options.js';
 import { Pace, type ProgressLine, showReading } from './progress.js';
 import { loadTrainedModel, type TrainedModel } from './trained-model.js';
 
@@ -33,7 +33,7 @@ export async function evaluateRun(gpu: Gpu, options: EvaluateOptions, line: Prog
   const model = await loadTrainedModel(gpu, run, checkpoint, batch);
   const home = model.options.data;
   const source = data ?? home;
-  const dataset = await open(source, model, line);
+  const dataset = await open(source, model.options, line);
   const shared = sameNames(dataset.classes, model.classes) ? undefined : sharedClasses(model.classes, dataset.classes);
   const classCount = model.classes.length;
   const confined = (probabilities: Float32Array | Float64Array) =>
@@ -61,7 +61,7 @@ export async function evaluateRun(gpu: Gpu, options: EvaluateOptions, line: Prog
   if (shared) record.shift = shiftOf(shared, given, evaluation);
 
   if (temperature === 'fit') {
-    const { validation } = source === home ? dataset : await open(home, model, line);
+    const { validation } = source === home ? dataset : await open(home, model.options, line);
     const before = await predict(model, validation, 'validation', line);
     const value = fitTemperature(before, judgedFaces(validation, before).distributions, classCount);
     const at = (values: Float32Array) => atTemperature(values, classCount, value);
@@ -79,8 +79,13 @@ export async function evaluateRun(gpu: Gpu, options: EvaluateOptions, line: Prog
   return { record, faces };
 }
 
+/** The faces of a split of the data that a run was trained on. */
+export async function facesOfRun(options: TrainOptions, split: EvaluateOptions['split'], line: ProgressLine): Promise<FaceSet> {
+  return (await open(options.data, options, line))[split];
+}
+
 /** What the model was trained on, with the training faces that it learned from, or all of other data, read alike. */
-async function open(source: string, { options }: TrainedModel, line: ProgressLine): Promise<Dataset> {
+async function open(source: string, options: TrainOptions, line: ProgressLine): Promise<Dataset> {
   const isHome = source === options.data;
   const { leaveOut, limit } = isHome ? options : { leaveOut: undefined, limit: 0 };
   const dataset = await openDataset(source, datasetOptions({ ...options, leaveOut }, showReading(line))).finally(() => line.end());

@@ -6,7 +6,7 @@ import { isVisionTransformer, layerOf, VISION_TRANSFORMERS } from '../nn/vision-
 import { OPTIMIZER_STATE, type OptimizerOptions, recordEma, recordOptimizer, stepState } from '../optim/optimizer.js';
 import type { Lesson, Paradigm } from '../paradigms/index.js';
 import { type Precision, Student } from '../paradigms/student.js';
-import { type KeptTensor, type Progress, type ScheduledNumber, TrainingStep } from '../paradigms/training-step.js';
+import { type KeptTensor, type LaterPart, type Progress, type ScheduledNumber, TrainingStep } from '../paradigms/training-step.js';
 import { normal } from '../random.js';
 import { type Augmentation, type Bytes, type FaceExtent, faceStatistics, gatherFaces, residentFaces } from '../tensor/ops/augment.js';
 import { Program, Readback } from '../tensor/program.js';
@@ -80,6 +80,7 @@ export class Learner {
   private readonly rows: Tensor;
   private readonly kept: ReadonlyMap<string, KeptTensor>;
   private readonly scheduled: readonly ScheduledNumber[];
+  private readonly later: readonly LaterPart[];
   private readonly tape: Tape;
   private readonly optimizerState: Map<string, Tensor>;
   private readonly readback: Readback;
@@ -98,6 +99,7 @@ export class Learner {
     this.rows = parts.rows;
     this.kept = parts.kept;
     this.scheduled = parts.scheduled;
+    this.later = parts.later;
     this.tape = parts.tape;
     this.optimizerState = parts.optimizerState;
     this.readback = parts.readback;
@@ -159,6 +161,7 @@ export class Learner {
     );
     this.program.write(this.rows, rows);
     for (const { tensor, at } of this.scheduled) this.program.write(tensor, Float32Array.of(at(progress)));
+    for (const { gate, isDue } of this.later) gate.isOpen = isDue(progress);
     if (!streamed) return;
     if (!pixels) throw new TypeError('a streamed learner takes batches with their pixels');
     this.program.write(this.faces[0], new Uint32Array(pixels.buffer, pixels.byteOffset, this.faces[0].size));
@@ -248,6 +251,7 @@ interface Parts {
   rows: Tensor;
   kept: ReadonlyMap<string, KeptTensor>;
   scheduled: readonly ScheduledNumber[];
+  later: readonly LaterPart[];
   tape: Tape;
   optimizerState: Map<string, Tensor>;
   readback: Readback;
@@ -278,8 +282,8 @@ function recordStep(gpu: Gpu, faces: readonly Tensor[], count: number, options: 
     average,
   } = recordUpdate(tape, parameters, { ...options.optimizer, lossScale }, kept, rateOf(options));
   step.recordAfterwards();
-  const { indices, rows, kept: keptTensors, scheduled } = step;
-  return { tape, statistics, indices, rows, kept: keptTensors, scheduled, parameters, average, optimizerState, loss, norm };
+  const { indices, rows, kept: keptTensors, scheduled, later } = step;
+  return { tape, statistics, indices, rows, kept: keptTensors, scheduled, later, parameters, average, optimizerState, loss, norm };
 }
 
 /** The factor on the learning rate of each weight. */

@@ -75,7 +75,7 @@ const TRAIN_TABLE = {
     teacher: {
       type: 'string',
       description:
-        'Folders of earlier runs, separated by commas, whose mean distribution for each face the paradigm born-again learns from',
+        'Folders of earlier runs, separated by commas, whose mean distribution for each face the paradigm born-again learns from; for it alone',
       defaultText: 'none',
       fixed: true,
     },
@@ -91,6 +91,15 @@ const TRAIN_TABLE = {
       description: 'Share of the training faces whose votes are made wrong, two classes exchanged: for experiments',
       default: 0,
       range: { min: 0, max: 1 },
+      fixed: true,
+    },
+    candidates: {
+      type: 'number',
+      description:
+        'Learn from candidate sets alone: the class with most votes, after --wrong-labels, and every other class with this probability: for experiments',
+      default: 0,
+      range: { min: 0, below: 1 },
+      defaultText: '0: from the votes',
       fixed: true,
     },
     'leave-out': {
@@ -348,6 +357,12 @@ const COMPARE_TABLE = {
       defaultText: 'none',
     },
     severities: { type: 'string', description: 'Of the corruptions, from 1 to 5: a range, or a list as 1,3,5', default: '1..5' },
+    jobs: {
+      type: 'number',
+      description: 'Runs at a time',
+      defaultText: '2 on a software adapter, else 1',
+      range: { integer: true, min: 1, max: 64 },
+    },
   }),
   ...COMMON,
   // The same for all: some paradigms learn from averaged weights and are evaluated with them.
@@ -462,6 +477,8 @@ export interface CompareOptions {
   split: 'validation' | 'test';
   corruptions: string | undefined;
   severities: string;
+  /** Runs at a time; by default it follows from the adapter. */
+  jobs: number | undefined;
   /** Of all runs, with the paradigm and seed of the first. */
   training: TrainOptions;
 }
@@ -548,7 +565,10 @@ const INSPECT: CommandLine = {
  * @throws UsageError for anything unknown, of a wrong type, out of range, or other than the resumed run's.
  */
 export function parseTrainOptions(args: readonly string[]): TrainOptions {
-  return completeOptions(TRAIN_TABLE, optionsOfRun(TRAIN, args));
+  const given = optionsOfRun(TRAIN, args);
+  const options = completeOptions(TRAIN_TABLE, given);
+  if (!given.resume) checkTeacher([options.paradigm], options.teacher);
+  return options;
 }
 
 /** Options of pretrain, as those of train. */
@@ -567,6 +587,23 @@ function optionsOfRun(commandLine: CommandLine, args: readonly string[]): GivenO
   const asked = { ...presetOf(written.preset), ...written };
   const begun = asked.resume ? readRunConfig(commandLine, String(asked.resume), asked) : {};
   return { ...begun, ...asked };
+}
+
+/** @throws UsageError where a paradigm lacks the earlier runs that it learns from, and where some are given that none learns from. */
+function checkTeacher(names: readonly ParadigmName[], teacher: string | undefined): void {
+  const learner = names.find((name) => paradigms[name].learnsFromRuns);
+  if (learner && teacher === undefined) {
+    throw new UsageError(`${learner} learns from earlier runs`, 'Name them: --teacher RUN, or --teacher RUN,RUN,… for their mean.', {
+      field: '--teacher',
+    });
+  }
+  if (!learner && teacher !== undefined) {
+    throw new UsageError(
+      `${names.join(', ')} ${names.length > 1 ? 'learn' : 'learns'} from no earlier runs`,
+      `Leave --teacher out, or choose ${PARADIGMS.filter((name) => paradigms[name].learnsFromRuns).join(' or ')}.`,
+      { field: '--teacher' },
+    );
+  }
 }
 
 function presetOf(name: OptionValue | undefined): GivenOptions {
@@ -598,6 +635,11 @@ function givenOf({ command, table }: CommandLine, run: RunFolder): GivenOptions 
   return checkConfig(table, config, `${run.path}/config.json`);
 }
 
+/** The options in a config file, with the defaults of those that it does not have. @throws UsageError for what is no config of train. */
+export function readTrainOptions(path: string): TrainOptions {
+  return completeOptions(TRAIN_TABLE, readRunFile(TRAIN_TABLE, path));
+}
+
 export function parseEvaluateOptions(args: readonly string[]): EvaluateOptions {
   const { given, positionals } = parseArguments(EVALUATE, args);
   const [run, ...rest] = positionals;
@@ -614,12 +656,16 @@ export function parseCompareOptions(args: readonly string[]): CompareOptions {
   const { given, positionals } = parseArguments(COMPARE, args);
   if (positionals.length > 0)
     throw new UsageError('compare takes options only', `Write --paradigms ${positionals[0]}, or leave it out.`, { field: positionals[0] });
-  const { paradigms: names, seeds, out, split, corruptions, severities, ...common } = completeOptions(COMPARE_TABLE, given);
+  const { paradigms: names, seeds, out, split, corruptions, severities, jobs, ...common } = completeOptions(COMPARE_TABLE, given);
   const variations = names.split(',').map((text) => parseVariation(text.trim()));
   const twice = variations.find(({ label }, i) => variations.findIndex((other) => other.label === label) < i);
   if (twice) throw new UsageError(`${twice.label} is named twice`, 'Name each paradigm once.', { field: '--paradigms' });
+  checkTeacher(
+    variations.map(({ paradigm }) => paradigm),
+    common.teacher,
+  );
   const training = { ...completeOptions(TRAIN_TABLE, { paradigm: variations[0].paradigm }), ...common };
-  return { variations, seeds, out, split, corruptions, severities, training };
+  return { variations, seeds, out, split, corruptions, severities, jobs, training };
 }
 
 /** 'moue:teacher=0:agreement=1' as a paradigm with constants. */

@@ -117,7 +117,7 @@ async function pretrainOn(
     `${learner.parameters.count().toLocaleString('en-US')} weights, ${inEncoder.toLocaleString('en-US')} of them in the encoder; ${learner.program.launches.length} launches a step in ${mebibytes(learner.program.memory.peakBytes)} MiB`,
   );
   if (streamed) line.print(`training faces of ${mebibytes(train.pixels.length)} MiB are streamed batch by batch`);
-  const state = { model, modelOptions: { ...(modelOptions(options) as object), size, channels }, classes: [], seed };
+  const state = { model, modelOptions: { ...modelOptions(options), size, channels }, classes: [], seed };
   const loop = new TrainingLoop({
     ...{ gpu, learner, options, folder, line, begunMs, state },
     schedule: parseSchedule({ kind: 'cosine', rate: options.learningRate, warmupEpochs: options.warmupEpochs }),

@@ -11,6 +11,8 @@ export interface Progress {
 
 const BAR_COLUMNS = 24;
 const REDRAW_MS = 100;
+/** Between the parts of a line. */
+const SEPARATOR = ' | ';
 
 /**
  * One line of at most `width` columns. When not everything fits, the bar shrinks first; then the learning rate, the speed, the time that
@@ -75,7 +77,8 @@ export interface ProgressStream {
  */
 export class ProgressLine {
   private shownAtMs = Number.NEGATIVE_INFINITY;
-  private latest?: Progress;
+  /** What is under way, by the name of its part. */
+  private readonly latest = new Map<string, Progress>();
   private isCurrent = true; // the latest state is on the screen
 
   constructor(
@@ -84,8 +87,8 @@ export class ProgressLine {
     private readonly nowMs: () => number = () => performance.now(),
   ) {}
 
-  update(progress: Progress): void {
-    this.latest = progress;
+  update(progress: Progress, part = ''): void {
+    this.latest.set(part, progress);
     this.isCurrent = false;
     if (this.nowMs() - this.shownAtMs >= (this.stream.isTTY ? REDRAW_MS : this.plainIntervalMs)) this.show();
   }
@@ -93,26 +96,57 @@ export class ProgressLine {
   /** Writes lines that stay. */
   print(text: string): void {
     this.stream.write(this.stream.isTTY ? `\r\x1b[K${text}\n` : `${text}\n`);
-    if (this.stream.isTTY && this.latest) this.show();
+    if (this.stream.isTTY) this.show();
   }
 
   /** Shows the last state once more and leaves it standing; the next update begins a new line. */
   end(): void {
     if (!this.isCurrent) this.show();
-    if (this.latest && this.stream.isTTY) this.stream.write('\n');
-    this.latest = undefined;
+    if (this.latest.size > 0 && this.stream.isTTY) this.stream.write('\n');
+    this.latest.clear();
     this.shownAtMs = Number.NEGATIVE_INFINITY;
   }
 
+  /** A line of one of several things that are done at a time: it shares this one, its states and messages begin with its name. */
+  part(name: string): ProgressLine {
+    return new PartOfLine(this, name);
+  }
+
+  /** Ends a part alone. */
+  leave(part: string): void {
+    this.latest.delete(part);
+  }
+
   private show(): void {
-    if (!this.latest) return;
+    if (this.latest.size === 0) return;
     // A terminal moves on to the next line when the last column is written.
-    const text = this.stream.isTTY
-      ? `\r\x1b[K${formatProgress(this.latest, (this.stream.columns ?? 80) - 1)}`
-      : `${formatProgress(this.latest)}\n`;
-    this.stream.write(text);
+    const columns = (this.stream.columns ?? 80) - 1 - SEPARATOR.length * (this.latest.size - 1);
+    const width = this.stream.isTTY ? Math.floor(columns / this.latest.size) : undefined;
+    const text = [...this.latest.values()].map((progress) => formatProgress(progress, width)).join(SEPARATOR);
+    this.stream.write(this.stream.isTTY ? `\r\x1b[K${text}` : `${text}\n`);
     this.shownAtMs = this.nowMs();
     this.isCurrent = true;
+  }
+}
+
+class PartOfLine extends ProgressLine {
+  constructor(
+    private readonly whole: ProgressLine,
+    private readonly name: string,
+  ) {
+    super();
+  }
+
+  override update(progress: Progress): void {
+    this.whole.update({ ...progress, what: `${this.name} ${progress.what}` }, this.name);
+  }
+
+  override print(text: string): void {
+    this.whole.print(text.replace(/^/gm, `${this.name}: `));
+  }
+
+  override end(): void {
+    this.whole.leave(this.name);
   }
 }
 

@@ -22,14 +22,13 @@ export interface NewRun {
 export class RunFolder {
   private constructor(readonly path: string) {}
 
-  /** Makes the folder of a new run. @throws RunError when a finished run, or a checkpoint, would be overwritten. */
+  /** Makes the folder of a new run. @throws RunError when a finished run, a checkpoint, or weights would be overwritten. */
   static async create({ out, paradigm, model, seed, config, adapter }: NewRun): Promise<RunFolder> {
     const run = new RunFolder(out ?? makeFreshFolder(`${timeStamp(new Date())}-${paradigm}-${model}-s${seed}`));
-    if (run.isDone || run.hasCheckpoint) {
-      const problem = run.isDone ? 'holds a finished run' : 'holds a run that was interrupted';
-      throw new RunError(problem, `Continue it with --resume ${run.path}, name another folder with --out, or delete it.`, {
-        file: run.path,
-      });
+    const problem = run.whatIsThere();
+    if (problem) {
+      const goOn = run.isDone || existsSync(run.checkpointPath) ? `Continue it with --resume ${run.path}, name` : 'Name';
+      throw new RunError(problem, `${goOn} another folder with --out, or delete it.`, { file: run.path });
     }
     attempt(run.path, () => {
       mkdirSync(run.path, { recursive: true });
@@ -82,8 +81,12 @@ export class RunFolder {
   get isDone(): boolean {
     return existsSync(join(this.path, 'done'));
   }
-  get hasCheckpoint(): boolean {
-    return existsSync(this.checkpointPath) || existsSync(this.bestPath);
+
+  /** What would be lost if another run took the folder. */
+  private whatIsThere(): string | undefined {
+    if (this.isDone) return 'holds a finished run';
+    if (existsSync(this.checkpointPath)) return 'holds a run that was interrupted';
+    return existsSync(this.bestPath) ? 'holds weights of a run, and no checkpoint from which it could go on' : undefined;
   }
 
   /** Path of the wanted checkpoint. @throws RunError when the run has not saved one. */

@@ -8,8 +8,7 @@ import { type Dataset, type FaceSet, limitTraining } from '../faces/face-set.js'
 import { openGpu } from '../gpu/dawn.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { warmUp } from '../gpu/warm-up.js';
-import { withWrongLabels } from '../labels/noise.js';
-import { pluralities } from '../labels/votes.js';
+import { drawnPluralities } from '../labels/votes.js';
 import type { ModelName } from '../nn/models.js';
 import { OPTIMIZER_DEFAULTS, type OptimizerOptions } from '../optim/optimizer.js';
 import { parseSchedule, type Schedule } from '../optim/schedule.js';
@@ -23,6 +22,7 @@ import { Predictor } from './predictor.js';
 import { type ProgressLine, showReading } from './progress.js';
 import { type JsonObject, RunFolder } from './run-folder.js';
 import { epochOrder } from './sampling.js';
+import { taughtFaces } from './taught-faces.js';
 import { loadTrainedModel } from './trained-model.js';
 import { TrainingLoop } from './training-loop.js';
 
@@ -107,7 +107,7 @@ async function trainOn(
   const dataset = limitTraining(opened, options.limit);
   const paradigm = paradigms[options.paradigm];
   const teacher = options.teacher ? await distributionsOf(gpu, options.teacher.split(','), dataset, options.batch, line) : undefined;
-  const taught = mistaken(dataset.train, options);
+  const taught = taughtFaces(dataset.train, options);
   const lesson = paradigm.lesson(taught, { constants, seed: options.seed, teacher });
   const folder =
     resumed ??
@@ -145,7 +145,7 @@ async function trainOn(
   if (isStreamed(gpu, options, dataset.train)) {
     line.print(`training faces of ${mebibytes(dataset.train.pixels.length)} MiB are streamed batch by batch`);
   }
-  const most = pluralities(taught.votes, taught.voteNames.length, taught.classes.length);
+  const most = drawnPluralities(taught.votes, taught.voteNames.length, taught.classes.length, options.seed);
   const classes = Int32Array.from(lesson.faces, (face) => most[face]);
   const loop = new TrainingLoop({
     ...{ gpu, learner, options, folder, line, begunMs },
@@ -156,7 +156,7 @@ async function trainOn(
     orderOf: (epoch, visits) => epochOrder(options.sampling, classes, visits, options.seed, epoch),
     state: {
       model,
-      modelOptions: { ...(modelOptions(options, dataset.classes.length) as object), size: options.size, channels: options.channels },
+      modelOptions: { ...modelOptions(options, dataset.classes.length), size: options.size, channels: options.channels },
       classes: [...dataset.classes],
       seed: options.seed,
     },
@@ -215,22 +215,6 @@ async function learnAndTest(
   return { folder, dataset, test, testWithoutCopies, validation, testProbabilities, bestEpoch, seconds, record: record as never };
 }
 
-/** The training faces with a share of their annotations made wrong. */
-function mistaken(faces: FaceSet, { wrongLabels: share, seed }: TrainOptions): FaceSet {
-  if (share === 0) return faces;
-  const { votes, exchanged } = withWrongLabels(faces.votes, {
-    columns: faces.voteNames.length,
-    classes: faces.classes.length,
-    share,
-    seed,
-  });
-  const labels = faces.labels?.map((label, face) => {
-    const [right, other] = exchanged[face] ?? [label, label];
-    return label === right ? other : label === other ? right : label;
-  });
-  return { ...faces, votes, ...(labels && { labels }) };
-}
-
 /** Mean of what the models of earlier runs say of the training faces, [faces, classes]. @throws UsageError for a run that tells other classes. */
 async function distributionsOf(
   gpu: Gpu,
@@ -262,7 +246,7 @@ async function distributionsOf(
 }
 
 /** `small` on a software adapter, `resnet18` on a GPU. */
-function defaultModel(gpu: Gpu): ModelName {
+export function defaultModel(gpu: Gpu): ModelName {
   return gpu.adapter.isFallback ? 'small' : 'resnet18';
 }
 

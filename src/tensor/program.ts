@@ -100,12 +100,13 @@ export class Program {
     return new Program(gpu, tape, launches, dispatches, buffers, places, { peakBytes, boundBytes });
   }
 
-  /** Queues one execution; with a Readback, its tensors are copied behind it and arrive with the returned promise. */
+  /** Queues one execution, but for launches whose gate is closed; with a Readback, its tensors are copied behind it and arrive with the returned promise. */
   run(readback?: Readback): Promise<Float32Array[]> | undefined {
     const encoder = this.gpu.device.createCommandEncoder();
     const pass = encoder.beginComputePass();
     let current: GPUComputePipeline | undefined;
     for (const { pipeline, bindGroup, launch } of this.dispatches) {
+      if (launch.gate && !launch.gate.isOpen) continue;
       if (pipeline !== current) pass.setPipeline(pipeline);
       current = pipeline;
       pass.setBindGroup(0, bindGroup);

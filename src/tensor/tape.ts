@@ -1,6 +1,8 @@
 import { ShaderError, ShapeError } from '../errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import type { Shader } from '../gpu/shader.js';
+import type { Geometry } from './ops/conv2d-geometry.js';
+import type { Extent, Side } from './ops/matmul.js';
 import { launchPointwise } from './ops/parts.js';
 import { createTensor, type DType, ELEMENT_BYTES, persistentTensor, rootOf, sizeOf, type Tensor } from './tensor.js';
 
@@ -19,6 +21,13 @@ export interface Launch {
   readonly work: Work | undefined;
   /** What writes the same results once more from the same inputs; undefined where that is not worth it. */
   readonly again: 'same' | Launch | undefined;
+  /** A run leaves the launch out while this is closed. */
+  readonly gate: Gate | undefined;
+}
+
+/** Opened and closed between runs. */
+export interface Gate {
+  isOpen: boolean;
 }
 
 /** What a launch contributes to, told so that a tuner can record the same again with other kernels. */
@@ -26,9 +35,25 @@ export interface Work {
   /** The kind of work, the name under which `gpu.tuning` keeps its kernel. */
   name: string;
   output: Tensor;
+  definition: Definition;
   /** Records the same product on another tape, over the tensors that stand for these. */
   again(tape: Tape, standIn: (tensor: Tensor) => Tensor): void;
 }
+
+/** Which product a work is, of what: enough to compute any element of its output without its kernels. */
+export type Definition =
+  | { product: 'matmul'; extent: Extent; a: Side; b: Side; bias: Tensor | undefined; outputPitch: number }
+  | {
+      product: 'conv2d_forward';
+      geometry: Geometry;
+      input: Tensor;
+      weight: Tensor;
+      bias: Tensor | undefined;
+      residual: Tensor | undefined;
+      relu: boolean;
+    }
+  | { product: 'conv2d_backward_input'; geometry: Geometry; outputGradient: Tensor; weight: Tensor }
+  | { product: 'conv2d_backward_weight'; geometry: Geometry; input: Tensor; outputGradient: Tensor };
 
 export interface LaunchSpec {
   constants?: Record<string, number | boolean>;
@@ -68,6 +93,7 @@ export class Tape {
   readonly inputs: Tensor[] = [];
   readonly constants: { tensor: Tensor; data: Float32Array | Uint32Array }[] = [];
   private inTraining: boolean;
+  private gate: Gate | undefined;
   private readonly nodes: TapeNode[] = [];
   private readonly gradients = new Map<Tensor, Tensor>();
   private uses = new Map<Tensor, number>();
@@ -93,6 +119,16 @@ export class Tape {
       return record();
     } finally {
       this.inTraining = before;
+    }
+  }
+
+  /** A run leaves out what `record` records while `gate` is closed; nothing else may read what it writes to planned memory. */
+  behind(gate: Gate, record: () => void): void {
+    this.gate = gate;
+    try {
+      record();
+    } finally {
+      this.gate = undefined;
     }
   }
 
@@ -164,6 +200,7 @@ export class Tape {
       flops: spec.flops ?? 0,
       bytes,
       work: spec.work,
+      gate: this.gate,
       again: again === undefined || again === 'same' ? again : this.launchOf(again.shader, { ...spec, ...again, again: 'same' }),
     };
   }

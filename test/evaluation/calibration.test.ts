@@ -4,6 +4,7 @@ import {
   expectedCalibrationError,
   negativeLogLikelihood,
   reliabilityBins,
+  voteReliabilityBins,
 } from '#src/evaluation/calibration.js';
 import { NO_LABEL } from '#src/faces/face-set.js';
 import { assert, suite } from '../support/suite.js';
@@ -44,6 +45,18 @@ suite('calibration', (test) => {
   test('expected calibration error weighs the gaps by the faces', () => {
     // ⅔ |0.5 − 0.9| + ⅓ |1 − 0.62|
     assertClose([expectedCalibrationError(reliabilityBins(probabilities, labels))], [(2 * 0.4 + 0.38) / 3], exact);
+  });
+
+  test('against votes, a face counts by the share of its annotators who agree', () => {
+    const votes = [
+      [0.8, 0.2],
+      [0.5, 0.5],
+      [0.3, 0.7],
+      [1, 0],
+    ];
+    // Bins of 0.9 (twice), of 0.62 and of 1: ½ |0.65 − 0.9| + ¼ |0.7 − 0.62| + ¼ |1 − 1|
+    assertClose([expectedCalibrationError(voteReliabilityBins(probabilities, votes))], [0.5 * 0.25 + 0.25 * 0.08], exact);
+    assert.is(expectedCalibrationError(voteReliabilityBins(votes, votes)), 0);
   });
 
   test('classwise calibration error weighs the gaps of every class', () => {

@@ -1,5 +1,5 @@
 import { ShapeError } from '#src/errors.js';
-import { agreement, distribution, distributions, drawClass, entropy, pluralities, plurality, rowCount } from '#src/labels/votes.js';
+import { agreement, distribution, distributions, drawClass, drawnPluralities, entropy, plurality, rowCount } from '#src/labels/votes.js';
 import { assert, rejects, suite } from '../support/suite.js';
 import { assertClose } from '../support/tensors.js';
 
@@ -19,7 +19,21 @@ suite('votes', (test) => {
     assert.is(plurality([0, 3, 3]), 1);
     assert.is(plurality([0, 0]), -1);
     assert.is(plurality([]), -1);
-    assert.equal([...pluralities(Float32Array.from([1, 2, 9, 0, 0, 9]), 3, 2)], [1, -1]);
+  });
+
+  test('have pluralities whose ties the seed breaks, for each face anew and evenly', () => {
+    assert.equal([...drawnPluralities(Float32Array.from([1, 2, 9, 0, 0, 9]), 3, 2, 0)], [1, -1]);
+    const count = 3000;
+    const tied = Float32Array.from({ length: 4 * count }, (_, i) => [2, 5, 5, 5][i % 4]);
+    const drawn = drawnPluralities(tied, 4, 4, 1);
+    const counts = [0, 0, 0, 0];
+    for (const label of drawn) counts[label]++;
+    assert.is(counts[0], 0);
+    // The deviation of a count is √(3000·⅓·⅔) = 26.
+    for (const times of counts.slice(1)) assert.ok(Math.abs(times - count / 3) < 4 * 26, `${counts}`);
+    assert.equal(drawnPluralities(tied, 4, 4, 1), drawn);
+    assert.not.equal(drawnPluralities(tied, 4, 4, 2), drawn);
+    assert.equal(drawnPluralities(tied.subarray(0, 400), 4, 4, 1), drawn.subarray(0, 100), 'whatever faces there are beside it');
   });
 
   test('have an entropy in nats and an agreement from 0 to 1', () => {

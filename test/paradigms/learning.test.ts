@@ -24,8 +24,15 @@ const SETTINGS: Partial<Record<ParadigmName, string>> = {
   moue: 'teacher=0.3', // all its parts
   scn: 'relabelEpoch=2',
   'ada-df': 'beta=2',
+  dmue: 'ramp=2',
   eac: 'consistency=0.1', // mirroring changes the direction of a stripe, as it does not change an expression
 };
+
+/** Every paradigm, and what another constant makes another method of. */
+const LEARNERS: [ParadigmName, settings: string][] = [
+  ...(Object.keys(paradigms) as ParadigmName[]).map((name): [ParadigmName, string] => [name, SETTINGS[name] ?? '']),
+  ['aleatoric', 'draws=10'],
+];
 
 /** Stripes with ten votes each: eight for their direction, two for any other. */
 function facesOf(count: number, seed: number): FaceSet {
@@ -45,9 +52,9 @@ gpuSuite('paradigms', (test) => {
   const faces = facesOf(512, 1);
   const unseen = facesOf(256, 2);
 
-  const optionsOf = (name: ParadigmName, model: ModelName = 'small'): LearnerOptions => {
+  const optionsOf = (name: ParadigmName, settings = SETTINGS[name] ?? '', model: ModelName = 'small'): LearnerOptions => {
     const paradigm = paradigms[name];
-    const constants = constantsOf(name, SETTINGS[name] ?? '');
+    const constants = constantsOf(name, settings);
     const teacher = Float32Array.from(faces.votes, (share) => share / 10);
     return {
       model,
@@ -64,7 +71,7 @@ gpuSuite('paradigms', (test) => {
       augment: undefined,
     };
   };
-  const create = (gpu: Gpu, name: ParadigmName) => Learner.create(gpu, faces.pixels, optionsOf(name));
+  const create = (gpu: Gpu, name: ParadigmName, settings?: string) => Learner.create(gpu, faces.pixels, optionsOf(name, settings));
 
   const stepsPerEpoch = faces.count / BATCH;
   const learn = async (gpu: Gpu, learner: Learner, from: number, to: number): Promise<StepResult[]> => {
@@ -101,7 +108,7 @@ gpuSuite('paradigms', (test) => {
   };
 
   test('eac refuses a network whose last layer does not read the feature map', async (gpu) => {
-    await rejects(() => Learner.shaders(gpu, optionsOf('eac', 'vgg13')), UsageError, '--model', 'vgg13', 'resnet18');
+    await rejects(() => Learner.shaders(gpu, optionsOf('eac', '', 'vgg13')), UsageError, '--model', 'vgg13', 'resnet18');
   });
 
   test('pico leaves the confidences alone while its prototypes lie anywhere', async (gpu) => {
@@ -115,16 +122,36 @@ gpuSuite('paradigms', (test) => {
     learner.destroy();
   });
 
-  for (const name of Object.keys(paradigms) as ParadigmName[]) {
-    test(`${name} learns directions from votes, and goes on after a break bit by bit`, async (gpu) => {
-      const learner = await create(gpu, name);
+  test('scn leaves the labels alone before the epoch of relabelling', async (gpu) => {
+    const learner = await create(gpu, 'scn', 'relabelEpoch=1,relabelMargin=0');
+    const labels = async () => (await learner.read()).kept.get('labels')!.data;
+    const first = await labels();
+    await learn(gpu, learner, 0, stepsPerEpoch);
+    assert.equal(await labels(), first);
+    await learn(gpu, learner, stepsPerEpoch, stepsPerEpoch + 1);
+    assert.not.equal(await labels(), first);
+    learner.destroy();
+  });
+
+  test('ldl-va trusts every label anew as it learns', async (gpu) => {
+    const learner = await create(gpu, 'ldl-va');
+    const trust = async () => [...(await learner.read()).kept.get('trust')!.data];
+    assert.equal(await trust(), new Array(faces.count).fill(0.5));
+    await learn(gpu, learner, 0, 1);
+    assert.is((await trust()).filter((value) => value !== 0.5).length, BATCH);
+    learner.destroy();
+  });
+
+  for (const [name, settings] of LEARNERS) {
+    test(`${[name, settings].filter(Boolean).join(' ')} learns directions from votes, and goes on after a break bit by bit`, async (gpu) => {
+      const learner = await create(gpu, name, settings);
       await learn(gpu, learner, 0, 2 * stepsPerEpoch + 3);
       const saved = await learner.read();
       const rest = await learn(gpu, learner, 2 * stepsPerEpoch + 3, EPOCHS * stepsPerEpoch);
       for (const { loss, gradientNorm } of rest) assert.ok(Number.isFinite(loss) && Number.isFinite(gradientNorm));
       const accuracy = await accuracyOf(gpu, learner, name);
       learner.destroy();
-      const resumed = await create(gpu, name);
+      const resumed = await create(gpu, name, settings);
       resumed.write(saved);
       assert.equal(await learn(gpu, resumed, 2 * stepsPerEpoch + 3, 3 * stepsPerEpoch), rest.slice(0, stepsPerEpoch - 3));
       resumed.destroy();

@@ -21,7 +21,7 @@ function reported(label: string, seed: number, peak: number): ReportedRun {
 suite('comparison report', (test) => {
   test('is one page without a script or anything from elsewhere, and shows every paradigm', async () => {
     const runs = [reported('one-hot', 0, 0.9), reported('one-hot', 1, 0.9), reported('moue', 0, 0.6)];
-    const html = await comparisonReport(runs, exampleFaces(), 'Paradigms compared');
+    const html = await comparisonReport(runs, 'one-hot', exampleFaces(), 'Paradigms compared');
     assert.not.match(html, /<script|<link|src="(?!data:)|url\(/i);
     const addresses = [...html.matchAll(/https?:[^"' )]+/g)].map(([address]) => address);
     assert.equal(
@@ -47,7 +47,7 @@ suite('comparison report', (test) => {
   test('shows names of files and labels as text, whatever is in them', async () => {
     const nasty = '<img src=x onerror=alert(1)>"&';
     const faces = { ...exampleFaces(), ids: [nasty, 'b', 'c', 'd'], voteNames: ['neutral', 'happiness', 'fear', nasty] };
-    const html = await comparisonReport([reported(nasty, 0, 0.7), reported('moue', 0, 0.6)], faces, nasty);
+    const html = await comparisonReport([reported(nasty, 0, 0.7), reported('moue', 0, 0.6)], nasty, faces, nasty);
     assert.not.match(html, '<img src=x');
     assert.not.match(html, 'alert(1)>"');
     assert.match(html, '&lt;img src=x onerror=alert(1)&gt;&quot;&amp;');

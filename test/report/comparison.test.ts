@@ -29,7 +29,7 @@ const runs = [
 
 suite('comparison', (test) => {
   test('means and sample deviations over seeds, the best of each figure, and figures that some run lacks left out', () => {
-    const { figures, paradigms } = summarise(runs);
+    const { figures, paradigms } = summarise(runs, 'one-hot');
     assert.equal(
       figures.map(({ name }) => name),
       ['pluralityAccuracy', 'accuracy', 'meanClassAccuracy', 'klToVotes', 'ece', 'nll', 'aurc'],
@@ -52,6 +52,15 @@ suite('comparison', (test) => {
     assertClose([moue.figures.accuracy.p ?? NaN], [0.002744], { relative: 1e-3 });
   });
 
+  test('a baseline without a run is not replaced by another paradigm', () => {
+    const others = runs.filter(({ label }) => label !== 'one-hot').flatMap((of) => [of, { ...of, label: 'rc' }]);
+    for (const { figures } of summarise(others, 'one-hot').paradigms) for (const { p } of Object.values(figures)) assert.is(p, null);
+    const markdown = comparisonMarkdown(others, 'one-hot');
+    assert.match(markdown, 'no differences are tested, for the baseline one-hot has no run');
+    assert.not.match(markdown, 'differs from');
+    assert.match(comparisonMarkdown(others, 'moue'), '* differs from moue');
+  });
+
   test('the paired test agrees with tables of Student', () => {
     // t = mean / (deviation / √n); for 1, 2, 3, 4: 2.5 / (1.29099 / 2) = 3.87298 with 3 degrees of freedom: p = 0.0305
     assertClose([pairedP([1, 2, 3, 4]) ?? NaN], [0.030466], { relative: 1e-4 });
@@ -60,7 +69,7 @@ suite('comparison', (test) => {
   });
 
   test('as Markdown and as CSV', () => {
-    const markdown = comparisonMarkdown(runs);
+    const markdown = comparisonMarkdown(runs, 'one-hot');
     assert.match(markdown, '| paradigm | seeds | plurality accuracy ↑ |');
     assert.match(markdown, '| one-hot | 3 | 60.00 ± 10.00 % |');
     assert.match(markdown, '| moue | 3 | **71.00 ± 10.54 % *** |');

@@ -7,6 +7,7 @@ import { formatHelp } from '#src/run/help.js';
 import { nearestName, type OptionTable } from '#src/run/option-table.js';
 import {
   modelOptions,
+  parseCompareOptions,
   parseEvaluateOptions,
   parsePredictOptions,
   parseTrainOptions,
@@ -58,6 +59,7 @@ suite('options of train', (test) => {
       teacher: undefined,
       limit: 0,
       wrongLabels: 0,
+      candidates: 0,
       leaveOut: undefined,
       validationShare: 0.1,
       size: 48,
@@ -99,11 +101,11 @@ suite('options of train', (test) => {
 
   test('every option of the command line arrives', () => {
     const args =
-      '--data d --faces 500 --paradigm label-smoothing --set smoothing=0.2 --teacher a,b --limit 1000 --wrong-labels 0.3 --leave-out contempt,fear --validation-share 0.2 --size 64 --channels 3 --augment none --sampling balanced --model vgg13 --width 0.5 --dropout 0.25 --patch 8 --pooling mean --drop-path 0.1 --epochs 3 --steps 9 --batch 32 --optimizer adamw --learning-rate 1e-3 --schedule step --warmup-epochs 0.5 --weight-decay 0 --layer-decay 0.75 --momentum 0.8 --no-nesterov --precision f16 --clip-norm 5 --ema 0.999 --out o --seed 4294967295 --checkpoint-every 7 --recompute --faces-memory 100 --adapter software --unsafe';
+      '--data d --faces 500 --paradigm born-again --set teacher=0.2 --teacher a,b --limit 1000 --wrong-labels 0.3 --candidates 0.2 --leave-out contempt,fear --validation-share 0.2 --size 64 --channels 3 --augment none --sampling balanced --model vgg13 --width 0.5 --dropout 0.25 --patch 8 --pooling mean --drop-path 0.1 --epochs 3 --steps 9 --batch 32 --optimizer adamw --learning-rate 1e-3 --schedule step --warmup-epochs 0.5 --weight-decay 0 --layer-decay 0.75 --momentum 0.8 --no-nesterov --precision f16 --clip-norm 5 --ema 0.999 --out o --seed 4294967295 --checkpoint-every 7 --recompute --faces-memory 100 --adapter software --unsafe';
     const { preset, resume, config, ...options } = parseTrainOptions(args.split(' '));
     assert.equal([preset, resume, config], [undefined, undefined, undefined]);
     assert.equal(Object.values(options), [
-      ...['d', 500, 'label-smoothing', 'smoothing=0.2', 'a,b', 1000, 0.3, 'contempt,fear'],
+      ...['d', 500, 'born-again', 'teacher=0.2', 'a,b', 1000, 0.3, 0.2, 'contempt,fear'],
       ...[0.2, 64, 3, 'none', 'balanced', 'vgg13', 0.5, 0.25, 8, 'mean', 0.1],
       ...[3, 9, 32, 'adamw', 0.001, 'step', 0.5, 0, 0.75, 0.8],
       ...[false, 'f16', 5, 0.999, 'o', 4294967295, 7, true, 100, 'software', true],
@@ -168,6 +170,9 @@ suite('options of train', (test) => {
     ['--channels 2', '--channels: 2 is none of the choices', 'Give one of 1, 3'],
     ['--seed 4294967296', '--seed: 4294967296 is out of range', '4294967295'],
     ['--learning-rate 0', '--learning-rate: 0 is out of range', 'above 0'],
+    ['--paradigm born-again', '--teacher: born-again learns from earlier runs', '--teacher RUN,RUN'],
+    ['--teacher a', '--teacher: moue learns from no earlier runs', 'Leave --teacher out, or choose born-again.'],
+    ['--candidates 1', '--candidates: 1 is out of range', 'from 0 below 1'],
     ['--momentum 1', '--momentum: 1 is out of range', 'below 1'],
     ['--dropout 1', '--dropout'],
     ['--ema -0.1', '--ema'],
@@ -313,6 +318,19 @@ More:
     await rejects(() => parseTrainOptions(['--resume', run.path, '--config', config({ size: 64 })]), UsageError, 'size', '48, not 64');
     await rejects(() => parseTrainOptions(['--resume', run.path, '--out', folder]), UsageError, '--out', 'stays in its folder');
     await rejects(() => parseTrainOptions(['--resume', scratchFolder()]), RunError, 'holds no run');
+  });
+});
+
+suite('options of compare', (test) => {
+  test('a teacher is for the paradigms that learn from one, and for no others', async () => {
+    const args = ['--paradigms', 'one-hot,born-again', '--teacher', 'a'];
+    assert.is(parseCompareOptions(args).training.teacher, 'a');
+    await rejects(() => parseCompareOptions(args.slice(0, 2)), UsageError, '--teacher: born-again learns from earlier runs');
+    await rejects(
+      () => parseCompareOptions(['--teacher', 'a']),
+      UsageError,
+      '--teacher: one-hot, distribution, moue learn from no earlier',
+    );
   });
 });
 

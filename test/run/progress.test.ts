@@ -100,6 +100,24 @@ suite('progress', (test) => {
     for (const drawing of ['\r', '\x1b', '█', '░']) assert.not(screen.text.includes(drawing));
   });
 
+  test('things done at a time share the line', () => {
+    const screen = new Screen(true, 60);
+    let time = 0;
+    const line = new ProgressLine(screen, 10_000, () => (time += 200));
+    const [first, second] = [line.part('a-s0'), line.part('b-s0')];
+    first.update({ what: 'epoch 1/2', done: 1, total: 2 });
+    second.update({ what: 'epoch 2/2', done: 1, total: 4 });
+    assert.match(screen.lines.at(-1)!, /^a-s0 epoch 1\/2 .*50% \| b-s0 epoch 2\/2 .*25%$/);
+    assert.ok(screen.lines.at(-1)!.length < 60);
+    second.print('best\nsaved');
+    first.end();
+    second.update({ what: 'epoch 2/2', done: 2, total: 4 });
+    second.end();
+    line.end();
+    assert.equal(screen.lines.slice(0, 2), ['b-s0: best', 'b-s0: saved']);
+    assert.match(screen.lines[2], /^b-s0 epoch 2\/2 .* 50%$/);
+  });
+
   test('pace is measured over a window', () => {
     let time = 0;
     const pace = new Pace(10_000, () => time);

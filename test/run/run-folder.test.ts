@@ -119,6 +119,13 @@ suite('run folder', (test) => {
     assert.is(interrupted.readLog().length, 1);
   });
 
+  test('weights without a checkpoint are not overwritten, and cannot go on', async () => {
+    const run = await begin();
+    writeFileSync(run.bestPath, '');
+    const error = (await rejects(() => RunFolder.create(newRun(run.path)), RunError, run.path, 'no checkpoint', '--out')) as RunError;
+    assert.not.match(error.remedy, '--resume');
+  });
+
   test('a run without a checkpoint may begin anew, with an empty log', async () => {
     const run = await begin();
     run.log({ step: 1 });

@@ -1,13 +1,16 @@
 import { DeviceError } from '#src/errors.js';
 import type { AdapterSummary, Gpu, Tuning } from '#src/gpu/gpu.js';
-import { adapterClass, type Family, kernelFor, type ProductSize, productClass, splitsOf } from '#src/tensor/ops/families.js';
+import { adapterClass, attentionForm, type Family, kernelFor, type ProductSize, productClass, splitsOf } from '#src/tensor/ops/families.js';
 import { assert, rejects, suite } from '../support/suite.js';
 
 const ALL: Family[] = ['outer-product', 'tiled', 'direct'];
 const LARGE: ProductSize = { rows: 50_000, columns: 256, depth: 576, count: 1 };
 
 function adapter(given: Partial<AdapterSummary>, { tuning = {}, workgroupBytes = 32_768, threads = 256 } = {}): Gpu {
-  const limits = { maxComputeInvocationsPerWorkgroup: threads, maxComputeWorkgroupStorageSize: workgroupBytes };
+  const limits = {
+    ...{ maxComputeInvocationsPerWorkgroup: threads, maxComputeWorkgroupStorageSize: workgroupBytes },
+    maxStorageBufferBindingSize: 2 ** 27,
+  };
   return { adapter: { vendor: '', isFallback: false, hasSubgroups: false, ...given }, limits, tuning: tuning as Tuning } as unknown as Gpu;
 }
 
@@ -79,6 +82,15 @@ suite('kernel families', (test) => {
     ]) {
       await rejects(tunedTo(choice), DeviceError, "'matmul'", 'tune again');
     }
+  });
+
+  test('attention is fused on GPUs from many tokens on, and wherever the weights of one head are beyond a binding', () => {
+    const head = (tokens: number) => ({ tokens, headBytes: 4 * tokens * tokens });
+    const forms = (gpu: Gpu) => [65, 197, 5792, 5796].map((tokens) => attentionForm(gpu, head(tokens)));
+    assert.equal(forms(software), ['products', 'products', 'products', 'fused']);
+    assert.equal(forms(nvidia), ['products', 'fused', 'fused', 'fused']);
+    assert.equal(forms(adapter({ vendor: 'nvidia' }, { tuning: { attention: { family: 'products' } } })), forms(software));
+    assert.equal(forms(adapter(software.adapter, { tuning: { attention: { family: 'fused' } } })), Array(4).fill('fused'));
   });
 
   test('sums are divided until the adapter is busy', () => {

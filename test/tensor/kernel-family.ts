@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Gpu } from '#src/gpu/gpu.js';
 import { ShaderLibrary } from '#src/gpu/shader.js';
-import type { Choice, Product } from '#src/tensor/ops/families.js';
+import type { AttentionForm, Choice, Product } from '#src/tensor/ops/families.js';
 
 /** The same device said to have no subgroups: operators then use the kernels that run on any adapter. */
 export function withoutSubgroups(gpu: Gpu): Gpu {
@@ -20,6 +20,11 @@ export function withKernel(gpu: Gpu, choice: Choice): Gpu {
 /** The same device with the kernels that go through tiles in workgroup memory. */
 export function withTiles(gpu: Gpu): Gpu {
   return withKernel(gpu, SMALL_TILE);
+}
+
+/** The same device with one form of attention for all sizes. */
+export function withAttention(gpu: Gpu, family: AttentionForm): Gpu {
+  return Object.create(gpu, { tuning: { value: { attention: { family } } } }) as Gpu;
 }
 
 const shaders = new ShaderLibrary((path) => readFileSync(new URL(`../../../shaders/${path}`, import.meta.url), 'utf8'), { unroll: false });

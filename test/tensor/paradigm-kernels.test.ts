@@ -1,18 +1,23 @@
 /** Kernels that serve one paradigm each, against the formulas of their papers in float64. */
 import { ShapeError } from '#src/errors.js';
+import type { Gpu } from '#src/gpu/gpu.js';
 import { randomWords } from '#src/random.js';
 import { updateClassDistribution } from '#src/tensor/ops/class-distribution.js';
 import { drawnLabel } from '#src/tensor/ops/drawn-label.js';
 import { enqueue, updatePrototypes } from '#src/tensor/ops/memory-bank.js';
 import { mirror } from '#src/tensor/ops/mirror.js';
+import { normalNoise } from '#src/tensor/ops/normal-noise.js';
 import { normaliseRows } from '#src/tensor/ops/normalise-rows.js';
 import { rankRegularisation } from '#src/tensor/ops/rank-regularisation.js';
 import { relabel } from '#src/tensor/ops/relabel.js';
+import { trustedVotes } from '#src/tensor/ops/trusted-votes.js';
+import { writeRows } from '#src/tensor/ops/write-rows.js';
 import { Program } from '#src/tensor/program.js';
 import { Tape } from '#src/tensor/tape.js';
 import { softmaxRow } from '../reference/partial-label.js';
 import { assert, gpuSuite, rejects } from '../support/suite.js';
 import { assertClose, checkGradients, randomArray, runOp } from '../support/tensors.js';
+import { disguise } from './disguise.js';
 
 function rowOf(values: ArrayLike<number>, row: number, width: number): number[] {
   return Array.from({ length: width }, (_, i) => values[row * width + i]);
@@ -67,8 +72,8 @@ gpuSuite('rank regularisation', (test) => {
 });
 
 gpuSuite('relabelling', (test) => {
-  for (const active of [0, 1]) {
-    test(active ? 'replaces doubtful labels outside the high group' : 'leaves all labels alone while it is not active', async (gpu) => {
+  for (const isOpen of [false, true]) {
+    test(isOpen ? 'replaces doubtful labels outside the high group' : 'leaves all labels alone behind a closed gate', async (gpu) => {
       const [batch, classes, count, margin] = [67, 5, 80, 0.2];
       const logits = randomArray([batch, classes], 1, 2);
       const labels = Float32Array.from({ length: count * classes }, (_, i) => (i % classes === Math.floor(i / classes) % classes ? 1 : 0));
@@ -81,18 +86,13 @@ gpuSuite('relabelling', (test) => {
       const tape = new Tape(gpu);
       const table = tape.input('table', [count, classes]);
       const constant = (name: string, shape: number[], data: Float32Array | Uint32Array) => tape.constant(name, shape, data);
-      relabel(
-        tape,
-        table,
-        {
-          logits: constant('logits', [batch, classes], logits),
-          targets: constant('targets', [batch, classes], targets),
-          high: constant('high', [batch], high),
-          rows: constant('rows', [batch], rows),
-          active: constant('active', [1], Float32Array.of(active)),
-        },
-        margin,
-      );
+      const inputs = {
+        logits: constant('logits', [batch, classes], logits),
+        targets: constant('targets', [batch, classes], targets),
+        high: constant('high', [batch], high),
+        rows: constant('rows', [batch], rows),
+      };
+      tape.behind({ isOpen }, () => relabel(tape, table, inputs, margin));
       const program = await Program.compile(gpu, tape);
       program.write(table, labels);
       program.run();
@@ -102,7 +102,7 @@ gpuSuite('relabelling', (test) => {
         const p = softmaxRow(rowOf(logits, i, classes));
         const best = p.indexOf(Math.max(...p));
         const label = rowOf(targets, i, classes).indexOf(1);
-        if (!active || high[i] || p[best] - p[label] <= margin) continue;
+        if (!isOpen || high[i] || p[best] - p[label] <= margin) continue;
         wanted.set(
           p.map((_, c) => (c === best ? 1 : 0)),
           rows[i] * classes,
@@ -110,7 +110,7 @@ gpuSuite('relabelling', (test) => {
         changed++;
       }
       assert.equal(await program.read(table), wanted);
-      assert.is(changed > 5, active === 1);
+      assert.is(changed > 5, isOpen);
       program.destroy();
     });
   }
@@ -299,5 +299,119 @@ gpuSuite('memory bank', (test) => {
     });
     assertClose(await program.read(prototypes), wanted.flat());
     program.destroy();
+  });
+});
+
+gpuSuite('trusted votes', (test) => {
+  for (const [batch, classes] of [
+    [1, 2],
+    [67, 5],
+    [130, 8],
+  ]) {
+    test(`of ${batch} faces and ${classes} classes`, async (gpu) => {
+      const count = batch + 9;
+      const [memory, doubt, evidence] = [0.6, 0.2, 3];
+      const scores = randomArray([batch, classes], 1, 3);
+      const votes = Float32Array.from(
+        Array.from({ length: batch }, (_, i) => softmaxRow(rowOf(randomArray([batch, classes], 2, 6), i, classes))).flat(),
+      );
+      votes.fill(0, 0, classes).fill(1, 0, 1); // all for one class
+      const opinions = randomArray([count, classes], 3, 3);
+      const expected = randomArray([batch, 1], 4);
+      const rows = Uint32Array.from({ length: batch }, (_, i) => (i * 7 + 3) % count);
+      const tape = new Tape(gpu);
+      const table = tape.input('opinion', [count, classes]);
+      const constant = (name: string, shape: number[], data: Float32Array | Uint32Array) => tape.constant(name, shape, data);
+      const inputs = {
+        scores: constant('scores', [batch, classes], scores),
+        votes: constant('votes', [batch, classes], votes),
+        expected: constant('expected', [batch, 1], expected),
+        rows: constant('rows', [batch], rows),
+      };
+      const targets = trustedVotes(tape, table, inputs, { memory, doubt, evidence });
+      const program = await Program.compile(gpu, tape, { keep: [targets] });
+      program.write(table, opinions);
+      program.run();
+
+      const wanted = Float64Array.from(opinions);
+      const wantedTargets: number[] = [];
+      for (let i = 0; i < batch; i++) {
+        const z = rowOf(scores, i, classes).map((score, c) => memory * opinions[rows[i] * classes + c] + (1 - memory) * score);
+        wanted.set(z, rows[i] * classes);
+        const q = softmaxRow(z);
+        const v = rowOf(votes, i, classes);
+        const likelihood = Math.exp(evidence * v.reduce((sum, share, c) => sum + share * Math.log(q[c]), 0));
+        const trust = ((1 - doubt) * likelihood) / ((1 - doubt) * likelihood + doubt * Math.exp(evidence * expected[i]));
+        wantedTargets.push(...v.map((share, c) => trust * share + (1 - trust) * q[c]));
+      }
+      assertClose(await program.read(targets), wantedTargets);
+      assertClose(await program.read(table), wanted);
+      program.destroy();
+    });
+  }
+
+  test('refuses what does not fit', async (gpu) => {
+    const tape = new Tape(gpu);
+    const tensor = (...shape: number[]) => tape.input('x', shape);
+    const inputs = { scores: tensor(4, 3), votes: tensor(4, 2), expected: tensor(4, 1), rows: tape.input('rows', [4], 'u32') };
+    await rejects(() => trustedVotes(tape, tensor(9, 3), inputs, { memory: 0.5, doubt: 0.1, evidence: 1 }), ShapeError, 'scores');
+  });
+});
+
+gpuSuite('normal noise', (test) => {
+  const drawn = (gpu: Gpu, size: number, options: { seed?: number; step?: number } = {}) =>
+    runOp(gpu, {}, (tape) => ({ first: normalNoise(tape, [size]), second: normalNoise(tape, [size]) }), options);
+
+  for (const size of [1, 67, 2051]) {
+    test(`of ${size} elements is what the host draws`, async (gpu) => {
+      const { outputs } = await drawn(gpu, size, { seed: 3, step: 5 });
+      [outputs.first, outputs.second].forEach((values, stream) => {
+        const wanted = Array.from(values, (_, i) => {
+          const [x, y] = randomWords(3, 5, stream, i).map((word) => (word >>> 8) / 2 ** 24);
+          return Math.sqrt(-2 * Math.log(1 - x)) * Math.cos(Math.PI * (2 * y - 1));
+        });
+        assertClose(values, wanted, { absolute: 2e-5 });
+      });
+    });
+  }
+
+  test('has mean 0 and variance 1, over two dimensions of dispatch too', async (gpu) => {
+    const size = 100_000;
+    const { outputs } = await drawn(gpu, size);
+    const values = Array.from(outputs.first);
+    const mean = values.reduce((a, b) => a + b, 0) / size;
+    const variance = values.reduce((a, b) => a + (b - mean) ** 2, 0) / size;
+    assert.ok(Math.abs(mean) < 4 / Math.sqrt(size) && Math.abs(variance - 1) < 4 * Math.sqrt(2 / size), `${mean} ${variance}`);
+    assert.equal((await drawn(disguise(gpu, { groups: 3 }), size)).outputs.first, outputs.first);
+  });
+});
+
+gpuSuite('written rows', (test) => {
+  for (const [batch, width, count] of [
+    [1, 1, 1],
+    [7, 3, 11],
+    [131, 17, 200],
+  ]) {
+    test(`${batch} of [${count}, ${width}]`, async (gpu) => {
+      const [before, data] = [randomArray([count, width], 1), randomArray([batch, width], 2)];
+      const places = Uint32Array.from({ length: batch }, (_, i) => (i * 7 + 3) % count);
+      const tape = new Tape(gpu);
+      const table = tape.input('table', [count, width]);
+      writeRows(tape, table, tape.constant('rows', [batch], places), tape.constant('values', [batch, width], data));
+      const program = await Program.compile(gpu, tape);
+      program.write(table, before);
+      program.run();
+      const wanted = Float32Array.from(before);
+      places.forEach((place, i) => wanted.set(rowOf(data, i, width), place * width));
+      assert.equal(await program.read(table), wanted);
+      program.destroy();
+    });
+  }
+
+  test('refuses what does not fit', async (gpu) => {
+    const tape = new Tape(gpu);
+    const [table, rows] = [tape.input('table', [5, 2]), tape.input('rows', [3], 'u32')];
+    await rejects(() => writeRows(tape, table, rows, tape.input('values', [3, 1])), ShapeError, '[3,1]', '[5,2]');
+    await rejects(() => writeRows(tape, table, rows, tape.input('values', [2, 2])), ShapeError, '[3]');
   });
 });

@@ -3,7 +3,18 @@ import type { Gpu } from '#src/gpu/gpu.js';
 import { models } from '#src/nn/models.js';
 import { Parameters } from '#src/nn/parameters.js';
 import { normal } from '#src/random.js';
-import { averagePool2d, batchNorm, conv2d, dropout, maxPool2d, relu, scale, softmaxDivergence } from '#src/tensor/ops/index.js';
+import {
+  averagePool2d,
+  batchNorm,
+  conv2d,
+  dropout,
+  layerNorm,
+  matmul,
+  maxPool2d,
+  relu,
+  scale,
+  softmaxDivergence,
+} from '#src/tensor/ops/index.js';
 import { partsOf } from '#src/tensor/ops/parts.js';
 import { Program } from '#src/tensor/program.js';
 import { Tape } from '#src/tensor/tape.js';
@@ -49,6 +60,22 @@ const operators: Record<string, { inputs: TestInputs; build: Build; sums: string
   },
   relu: { inputs: { x: images(1) }, build: (tape, { x }) => relu(tape, x), sums: [] },
   scale: { inputs: { x: images(1) }, build: (tape, { x }) => scale(tape, x, 3), sums: [] },
+  layerNorm: {
+    inputs: { x: images(1), scale: images(2, [8]), shift: images(3, [8]) },
+    build: (tape, { x, scale, shift }) => layerNorm(tape, x, { scale, shift }),
+    sums: [],
+  },
+  'matmul by rows': {
+    inputs: { x: images(1), weight: images(2, [8, 8]), bias: images(3, [8]) },
+    build: (tape, { x, weight, bias }) => matmul(tape, x, weight, { bias }),
+    sums: ['weight'],
+  },
+  'matmul of many': {
+    inputs: { x: images(1, [7, 8, 8, 9]), y: images(2, [7, 8, 8, 9]) },
+    build: (tape, { x, y }) => matmul(tape, x, y, { transposeB: true }),
+    sums: [],
+    output: [7, 8, 8, 8],
+  },
   dropout: { inputs: { x: images(1) }, build: (tape, { x }) => dropout(tape, x, 0.3), sums: [] },
   'sum of two gradients': {
     inputs: { x: images(1) },
@@ -115,7 +142,7 @@ const record = (gpu: Gpu, model: keyof typeof models, batch: number, width: numb
 };
 
 gpuSuite('parts of the models', (test) => {
-  for (const model of ['vgg13', 'resnet18'] as const) {
+  for (const model of ['vgg13', 'resnet18', 'vit'] as const) {
     test(`a step of ${model} on 1024 faces binds at most 128 MiB`, async (gpu) => {
       const { tape } = record(disguise(gpu, { isFallback: true, bindingBytes: 2 ** 27 }), model, 1024, 1);
       const largest = Math.max(...tape.launches.flatMap(({ tensors }) => Object.values(tensors).map(({ bytes }) => bytes)));
@@ -123,7 +150,7 @@ gpuSuite('parts of the models', (test) => {
     });
   }
 
-  for (const model of ['small', 'vgg13', 'resnet18'] as const) {
+  for (const model of ['small', 'vgg13', 'resnet18', 'vit'] as const) {
     test(`gradients of ${model} over several bindings`, async (gpu) => {
       const gradientsOf = async (bindingBytes: number) => {
         // As a GPU, which has one form of convolution for all numbers of images.

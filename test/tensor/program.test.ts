@@ -109,6 +109,29 @@ gpuSuite('program', (test) => {
     program.destroy();
   });
 
+  test('launches behind a gate run while it is open, the others always', async (gpu) => {
+    const tape = new Tape(gpu);
+    const [x, always, sometimes] = ['x', 'always', 'sometimes'].map((name) => tape.input(name, [3]));
+    const gate = { isOpen: true };
+    const into = (output: Tensor) => tape.launch('copy', { params: { size: 3 }, tensors: { input: x, output }, groups: 1 });
+    tape.behind(gate, () => into(sometimes));
+    into(always);
+    const program = await Program.compile(gpu, tape);
+    const seen: number[][] = [];
+    for (const isOpen of [false, true, false]) {
+      gate.isOpen = isOpen;
+      program.write(x, new Float32Array(3).fill(seen.length + 1));
+      program.run();
+      seen.push([(await program.read(always))[0], (await program.read(sometimes))[0]]);
+    }
+    assert.equal(seen, [
+      [1, 0],
+      [2, 2],
+      [3, 2],
+    ]);
+    program.destroy();
+  });
+
   test('wrong names in a launch are refused', async (gpu) => {
     const tape = new Tape(gpu);
     const x = tape.input('x', [4]);

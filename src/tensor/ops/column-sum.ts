@@ -1,5 +1,6 @@
 import type { Tape } from '../tape.js';
 import type { Tensor } from '../tensor.js';
+import { partsOf, rowsOf } from './parts.js';
 
 const THREADS_PER_GROUP = 64;
 /** Fewer rows are summed in one launch. */
@@ -26,9 +27,14 @@ function launchChunks(
   { rows, columns, rowsPerChunk }: { rows: number; columns: number; rowsPerChunk: number },
   output: Tensor,
 ): void {
-  tape.launch('column_sum', {
-    params: { rows, columns, rows_per_chunk: rowsPerChunk },
-    tensors: { input, output },
-    groups: Math.ceil((Math.ceil(rows / rowsPerChunk) * columns) / THREADS_PER_GROUP),
-  });
+  const chunks = Math.ceil(rows / rowsPerChunk);
+  for (const { first, count } of partsOf(tape, chunks, [(rowsPerChunk * input.bytes) / rows, output.bytes / chunks])) {
+    const part = { first: first * rowsPerChunk, count: Math.min(count * rowsPerChunk, rows - first * rowsPerChunk) };
+    const run = { ...rowsOf(tape, { input }, part, [columns]), ...rowsOf(tape, { output }, { first, count }, [columns]) };
+    tape.launch('column_sum', {
+      params: { rows: part.count, columns, rows_per_chunk: rowsPerChunk },
+      tensors: run,
+      groups: Math.ceil((count * columns) / THREADS_PER_GROUP),
+    });
+  }
 }

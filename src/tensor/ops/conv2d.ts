@@ -140,6 +140,7 @@ function launchForward(tape: Tape, geometry: Geometry, { input, weight, bias, re
   const work: Work = {
     name: productClass('conv2d_forward', size),
     output,
+    definition: { product: 'conv2d_forward', geometry, input, weight, bias, residual, relu },
     again: (other, standIn) => {
       const optional = (tensor: Tensor | undefined) => tensor && standIn(tensor);
       const stand = {
@@ -190,6 +191,7 @@ function launchBackwardInput(tape: Tape, geometry: Geometry, outputGradient: Ten
   const work: Work = {
     name: productClass('conv2d_backward_input', size),
     output: inputGradient,
+    definition: { product: 'conv2d_backward_input', geometry, outputGradient, weight },
     again: (other, standIn) => launchBackwardInput(other, geometry, standIn(outputGradient), standIn(weight), standIn(inputGradient)),
   };
   const kernel = kernelFor(tape.gpu, 'conv2d_backward_input', size, familiesFor(geometry, channels % 4 === 0 && columns % 4 === 0));
@@ -240,6 +242,7 @@ function launchBackwardWeight(tape: Tape, geometry: Geometry, input: Tensor, out
   const work: Work = {
     name: productClass('conv2d_backward_weight', size),
     output: weightGradient,
+    definition: { product: 'conv2d_backward_weight', geometry, input, outputGradient },
     again: (other, standIn) => launchBackwardWeight(other, geometry, standIn(input), standIn(outputGradient), standIn(weightGradient)),
   };
   const kernel = kernelFor(tape.gpu, 'conv2d_backward_weight', size, familiesFor(geometry, channels % 4 === 0 && columns % 4 === 0));

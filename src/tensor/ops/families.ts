@@ -1,5 +1,5 @@
 import { DeviceError } from '../../errors.js';
-import type { AdapterSummary, Gpu } from '../../gpu/gpu.js';
+import type { AdapterSummary, Gpu, Tuning } from '../../gpu/gpu.js';
 
 /** The operators that have kernels of several families. */
 export type Product = 'matmul' | 'conv2d_forward' | 'conv2d_backward_input' | 'conv2d_backward_weight';
@@ -63,6 +63,12 @@ const DEFAULTS: Record<AdapterClass, Choice[]> = {
   unknown: FEW_REGISTERS,
 };
 
+/**
+ * Tokens from which attention is fused where it was not tuned. A processor multiplies by its registers alone several times as fast as by way of workgroup
+ * memory, whatever is saved of other traffic.
+ */
+const FUSED_TOKENS: Record<AdapterClass, number> = { software: Infinity, nvidia: 128, amd: 128, apple: 128, intel: 128, unknown: 128 };
+
 /** What a tuner tries for every product. */
 export const CANDIDATES: readonly Choice[] = [
   { family: 'direct' },
@@ -71,8 +77,12 @@ export const CANDIDATES: readonly Choice[] = [
   ...FEW_REGISTERS.filter((choice) => !WIDE_REGISTERS.includes(choice)),
 ];
 
+/** How attention is computed: `fused`, by kernels that keep no matrix of weights, or by `products` with a softmax between them. */
+export type AttentionForm = 'fused' | 'products';
+
 /** What makes an operator use the kernel of that name (`conv2d_forward`, `matmul_tiled`, …) wherever it takes the sizes. */
-export function tuningFor(shader: string): Record<string, Choice> {
+export function tuningFor(shader: string): Tuning {
+  if (shader.startsWith('attention')) return { attention: { family: 'fused' } };
   const product = PRODUCTS.find((name) => shader.startsWith(name));
   if (!product) return {};
   if (shader.endsWith('_direct')) return { [product]: { family: 'direct' } };
@@ -109,6 +119,14 @@ export function kernelFor(gpu: Gpu, product: Product, size: ProductSize, familie
   const tuned = runnable([productClass(product, size), product].map((name) => tunedChoice(gpu, name)));
   const usual = runnable(defaults);
   return tuned[0] ?? usual.find((kernel) => suits(kernel, size)) ?? usual.at(-1) ?? DIRECT;
+}
+
+/** The form of attention over so many tokens, with so many bytes of weights a head: the tuned one, else the adapter's default. */
+export function attentionForm(gpu: Gpu, { tokens, headBytes }: { tokens: number; headBytes: number }): AttentionForm {
+  if (headBytes > gpu.limits.maxStorageBufferBindingSize) return 'fused';
+  const family = gpu.tuning.attention?.family;
+  if (family === 'fused' || family === 'products') return family;
+  return tokens >= FUSED_TOKENS[adapterClass(gpu.adapter)] ? 'fused' : 'products';
 }
 
 /** What is tuned under a name: it comes from a file, in which anything may stand. */

@@ -3,6 +3,7 @@ import type { Tape, Work } from '../tape.js';
 import { sizeOf, type Tensor } from '../tensor.js';
 import { launchColumnSum } from './column-sum.js';
 import { kernelFor, productClass, splitsOf } from './families.js';
+import { overImages, sumOverImages } from './parts.js';
 
 export interface MatmulOptions {
   /** `a` is [..., K, M]. */
@@ -107,22 +108,49 @@ function matrixOf({ shape }: Tensor, transposed: boolean): [number, number] {
   return transposed ? [columns, rows] : [rows, columns];
 }
 
+interface ProductOptions {
+  bias?: Tensor | undefined;
+  /** Elements from one row of the output to the next; `columns` by default. */
+  outputPitch?: number;
+  /** Where the product stands for something that would take more of them. */
+  flops?: number;
+}
+
 /**
- * Launches output = a · b + bias by the fastest kernel that takes the sizes on this adapter.
- * @param outputPitch elements from one row of the output to the next; `columns` by default
- * @param flops where the product stands for something that would take more of them
+ * Launches output = a · b + bias, in as many parts as bindings ask for: of the batch, of the rows of a single product, or of its terms where these are what
+ * is stored row by row. Parts of the terms are added up.
  */
-export function launchProduct(
+export function launchProduct(tape: Tape, extent: Extent, a: Side, b: Side, output: Tensor, options: ProductOptions = {}): void {
+  const { batch, rows, depth } = extent;
+  const by = (count: number, tensor: Tensor) => tape.view(tensor, [count, tensor.size / count]);
+  const share = (part: number) => ({ ...options, ...(options.flops && { flops: part * options.flops }) });
+  if (batch > 1) {
+    const matrices = (tensor: Tensor) => tape.view(tensor, [batch, ...tensor.shape.slice(-2)]);
+    const own = (side: Side, name: string) => (side.shared ? {} : { [name]: matrices(side.tensor) });
+    const tensors: Record<string, Tensor> = { output: matrices(output), ...own(a, 'a'), ...own(b, 'b') };
+    overImages(tape, tensors, (run, count) => {
+      const side = (given: Side, tensor = given.tensor) => ({ ...given, tensor });
+      launchPart(tape, { ...extent, batch: count }, side(a, run.a), side(b, run.b), run.output!, share(count / batch));
+    });
+  } else if (!a.transposed) {
+    overImages(tape, { a: by(rows, a.tensor), output: by(rows, output) }, (run, count) =>
+      launchPart(tape, { ...extent, rows: count }, { ...a, tensor: run.a }, b, run.output, share(count / rows)),
+    );
+  } else if (!b.transposed && !options.bias) {
+    sumOverImages(tape, { a: by(depth, a.tensor), b: by(depth, b.tensor) }, output, (run, count, sum) =>
+      launchPart(tape, { ...extent, depth: count }, { ...a, tensor: run.a }, { ...b, tensor: run.b }, sum, share(count / depth)),
+    );
+  } else launchPart(tape, extent, a, b, output, options);
+}
+
+/** By the fastest kernel that takes the sizes on this adapter. */
+function launchPart(
   tape: Tape,
   extent: Extent,
   a: Side,
   b: Side,
   output: Tensor,
-  {
-    bias,
-    outputPitch = extent.columns,
-    flops = 2 * extent.batch * extent.rows * extent.columns * extent.depth,
-  }: { bias?: Tensor | undefined; outputPitch?: number; flops?: number } = {},
+  { bias, outputPitch = extent.columns, flops = 2 * extent.batch * extent.rows * extent.columns * extent.depth }: ProductOptions,
 ): void {
   const { batch, rows, depth, columns } = extent;
   const { pitch: aPitch = a.transposed ? rows : depth } = a;
@@ -154,9 +182,10 @@ export function launchProduct(
   const work: Work = {
     name: productClass('matmul', size),
     output,
+    definition: { product: 'matmul', extent, a, b, bias, outputPitch },
     again: (other, standIn) => {
       const side = (given: Side) => ({ ...given, tensor: standIn(given.tensor) });
-      launchProduct(other, extent, side(a), side(b), standIn(output), { bias: bias && standIn(bias), outputPitch, flops });
+      launchPart(other, extent, side(a), side(b), standIn(output), { bias: bias && standIn(bias), outputPitch, flops });
     },
   };
   if (kernel.family === 'direct') {

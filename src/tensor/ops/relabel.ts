@@ -11,8 +11,6 @@ export interface RelabelInputs {
   high: Tensor;
   /** u32 [N] into the table, all different */
   rows: Tensor;
-  /** Nothing is relabelled while this is 0: [1] */
-  active: Tensor;
 }
 
 /**
@@ -20,7 +18,7 @@ export interface RelabelInputs {
  * 2020, SCN, eq. 5).
  * @throws ShapeError where shapes differ
  */
-export function relabel(tape: Tape, table: Tensor, { logits, targets, high, rows, active }: RelabelInputs, margin: number): void {
+export function relabel(tape: Tape, table: Tensor, { logits, targets, high, rows }: RelabelInputs, margin: number): void {
   const [batch, classes] = logits.shape;
   if (`${targets.shape}` !== `${logits.shape}` || table.shape[1] !== classes || high.size !== batch || rows.size !== batch)
     throw new ShapeError(
@@ -29,7 +27,7 @@ export function relabel(tape: Tape, table: Tensor, { logits, targets, high, rows
     );
   tape.launch('relabel', {
     params: { batch, classes, margin },
-    tensors: { logits, targets, high, rows, is_active: active, table },
+    tensors: { logits, targets, high, rows, table },
     groups: Math.ceil(batch / 64),
   });
 }
