@@ -53,6 +53,17 @@ gpuSuite('masked images', (test) => {
     learner.destroy();
   });
 
+  test('take less memory with recomputation, and teach the same; the shaders are told before there are faces', async (gpu) => {
+    const plain = await Learner.create(gpu, waves, OPTIONS);
+    const used = new Set(plain.program.launches.map(({ shader }) => shader.text));
+    assert.equal(new Set(Learner.shaders(gpu, OPTIONS).map(({ text }) => text)), used);
+    const recomputing = await Learner.create(gpu, waves, { ...OPTIONS, recompute: true });
+    assert.ok(recomputing.program.memory.peakBytes < plain.program.memory.peakBytes);
+    assert.equal(await learn(gpu, recomputing, 0, 3), await learn(gpu, plain, 0, 3));
+    plain.destroy();
+    recomputing.destroy();
+  });
+
   test('a new learner that takes up the state goes on bit by bit', async (gpu) => {
     const options = { ...OPTIONS, augment: AUGMENTATIONS.crop };
     const unbroken = await Learner.create(gpu, waves, options);
