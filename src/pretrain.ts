@@ -9,17 +9,17 @@ import { ProgressLine } from './run/progress.js';
 
 const PICTURE = 'reconstruction.png';
 
-async function draw({ folder, epoch, loss, ...shown }: DrawnEpoch): Promise<void> {
+async function draw({ folder, epoch, loss, blankLoss, ...shown }: DrawnEpoch): Promise<void> {
   const { reconstructionSheet } = await import('./report/reconstruction-sheet.js'); // drawing takes long to load, and is not needed before
-  const subtitle = `faces that were not learned from, after epoch ${epoch}; error of all of them ${loss.toFixed(4)}, of a blank patch 1`;
+  const subtitle = `faces that were not learned from, after epoch ${epoch}; error of all of them ${loss.toFixed(4)}, of blank patches ${blankLoss.toFixed(4)}`;
   await replaceFile(join(folder.path, PICTURE), [reconstructionSheet({ title: 'Hidden patches of faces', subtitle, ...shown })]);
 }
 
 await runCommand(async (args) => {
-  const { folder, loss, bestEpoch, seconds, record } = await pretrain(parsePretrainOptions(args), new ProgressLine(), draw);
+  const { folder, loss, blankLoss, bestEpoch, seconds, record } = await pretrain(parsePretrainOptions(args), new ProgressLine(), draw);
   await folder.finish(record);
   const lines = [
-    `Error of the hidden patches of validation faces: ${loss.toFixed(4)}, with the weights of epoch ${bestEpoch}, the best; of a blank patch it is 1.`,
+    `Error of the hidden patches of validation faces: ${loss.toFixed(4)} with the weights of epoch ${bestEpoch}, the best; blank patches have ${blankLoss.toFixed(4)}.`,
     '',
     `  time        ${Math.round(seconds)} s`,
     `  run folder  ${folder.path}`,

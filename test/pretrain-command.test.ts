@@ -83,11 +83,11 @@ gpuSuite('the pretrain command', (test) => {
       assert.ok(files.includes(file), `${file} is missing`);
     assert.is(readFileSync(join(COMPLETE, 'reconstruction.png')).subarray(1, 4).toString(), 'PNG');
 
-    // Random weights begin above 1.5; seen with three seeds: 1.27 to 1.36, then 1.01 to 1.03, then 0.98 to 0.99.
+    // Of blank patches it is 0.75. Seen with three seeds: losses of 3.1 at the first step, of 0.94 to 1.02 in the first epoch, and of 0.735 to 0.744 at the end.
     const losses = lossesOf(COMPLETE);
     assert.is(losses.length, 3);
     const [first, last] = [losses[0]!, losses[2]!];
-    assert.ok(last[0]! < 0.85 * first[0]! && last[1]! < 1.01, JSON.stringify(losses));
+    assert.ok(first[0]! > 0.85 && last[0]! < 0.76 && last[1]! < 0.748, JSON.stringify(losses));
     const { validation, bestEpoch } = JSON.parse(readFileSync(join(COMPLETE, 'result.json'), 'utf8'));
     assert.equal([validation.loss, bestEpoch], [last[1], 3]);
   });

@@ -2,6 +2,7 @@
  * A masked autoencoder (He et al. 2022): most patches of a face are hidden, a vision transformer encodes the others, and a small decoder says from these what the
  * hidden ones look like.
  */
+import { ShapeError } from '../errors.js';
 import * as ops from '../tensor/ops/index.js';
 import { randomOrder, type TokenOrder, takeTokens } from '../tensor/ops/token-order.js';
 import type { Tape } from '../tensor/tape.js';
@@ -38,7 +39,7 @@ export interface HiddenPatches {
  * Records encoder and decoder over faces [N, H, W, C].
  * @param encoder where the backbone declares its parameters, under the names that it has without a decoder
  * @param indices u32 [N], numbers of the faces, from which it is drawn what is hidden
- * @throws ShapeError where the faces do not divide into patches
+ * @throws ShapeError where the faces do not divide into patches of several pixels
  */
 export function hiddenPatches(
   { encoder, decoder }: { encoder: Scope; decoder: Scope },
@@ -59,9 +60,10 @@ export function hiddenPatches(
   return { order, said, truth: normalisedPatches(tape, hidden) };
 }
 
-/** (x − μ) / √(σ² + 1e-6) over the pixels of each patch [..., P], σ² the unbiased variance. */
+/** (x − μ) / √(σ² + 1e-6) over the pixels of each patch [..., P], σ² the unbiased variance. @throws ShapeError for patches of one pixel */
 export function normalisedPatches(tape: Tape, patches: Tensor): Tensor {
   const pixels = patches.shape.at(-1)!;
+  if (pixels === 1) throw new ShapeError('patches of one pixel have no contrast', 'Use a larger --patch.', { field: '--patch' });
   const biased = (pixels - 1) / pixels; // what layer normalisation takes in place of σ², over σ²
   const vector = (name: string, value: number) => tape.constant(name, [pixels], new Float32Array(pixels).fill(value));
   return ops.layerNorm(

@@ -1,12 +1,10 @@
 /** What can be learned from faces without their annotations: how parts of a face follow from others (He et al. 2022). */
 import { type HiddenPatches, hiddenPatches, reconstructionError } from '../nn/masked-autoencoder.js';
-import { VISION_TRANSFORMERS } from '../nn/vision-transformer.js';
+import { VISION_TRANSFORMERS, type VisionTransformerName } from '../nn/vision-transformer.js';
 import { mean, reshape } from '../tensor/ops/index.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { type Constants, paradigm } from './paradigm.js';
 import type { Student } from './student.js';
-
-export type VisionTransformerName = keyof typeof VISION_TRANSFORMERS;
 
 /** Learns from all faces, and leaves an encoder: no model that judges. */
 export const maskedImages = paradigm({

@@ -2,9 +2,9 @@ import { resolve } from 'node:path';
 import { RunError, UsageError } from '../errors.js';
 import { type DatasetOptions, GENERATED } from '../faces/dataset.js';
 import { type ModelName, type ModelOptions, models, POOLINGS } from '../nn/models.js';
-import { isVisionTransformer, VISION_TRANSFORMERS } from '../nn/vision-transformer.js';
+import { isVisionTransformer, VISION_TRANSFORMERS, type VisionTransformerName } from '../nn/vision-transformer.js';
 import { constantsOf, type ParadigmName, paradigms } from '../paradigms/index.js';
-import { maskedImages, type VisionTransformerName } from '../paradigms/masked-images.js';
+import { maskedImages } from '../paradigms/masked-images.js';
 import { CORRUPTION_NAMES } from '../tensor/ops/corrupt.js';
 import {
   type CommandLine,
@@ -398,6 +398,7 @@ const PRETRAIN_TABLE = {
       fixed: true,
     },
     width: TRAIN_TABLE.width,
+    patch: { ...TRAIN_TABLE.patch, description: 'Side of the patches in pixels; 0: an eighth of faces below 96 pixels, else 16' },
     mask: {
       type: 'number',
       description: 'Share of the patches of a face that are hidden from the encoder',

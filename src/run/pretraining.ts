@@ -31,6 +31,8 @@ export interface PretrainingResult {
   folder: RunFolder;
   /** Mean squared error of the hidden patches of the validation faces, with the weights of `bestEpoch`. */
   loss: number;
+  /** What it would be if each were told to be of one grey, wherever a patch has contrast. */
+  blankLoss: number;
   bestEpoch: number;
   seconds: number;
   /** The content of result.json. */
@@ -45,6 +47,7 @@ export interface DrawnEpoch {
   faces: readonly Reconstruction[];
   epoch: number;
   loss: number;
+  blankLoss: number;
 }
 
 interface Setup {
@@ -105,7 +108,8 @@ async function pretrainOn(
   );
   await compiling.finish();
   const streamed = isStreamed(gpu, options, train);
-  const learner = await Learner.create(gpu, train.pixels, { ...learnerOptions(options, train.count), streamed });
+  const learning = learnerOptions(options, train.count);
+  const learner = await Learner.create(gpu, train.pixels, { ...learning, streamed });
   const encoderWeights = [...learner.parameters.entries].filter(([name]) => !name.startsWith(AUXILIARY));
   const inEncoder = encoderWeights.reduce((sum, [, { tensor }]) => sum + tensor.size, 0);
   const mebibytes = (bytes: number) => (bytes / 2 ** 20).toFixed(0);
@@ -118,13 +122,15 @@ async function pretrainOn(
     ...{ gpu, learner, options, folder, line, begunMs, state },
     schedule: parseSchedule({ kind: 'cosine', rate: options.learningRate, warmupEpochs: options.warmupEpochs }),
     faces: train,
-    lessonFaces: learnerOptions(options, train.count).lesson.faces,
+    lessonFaces: learning.lesson.faces,
     isStreamed: streamed,
     orderOf: (epoch) => permutation(seed, epoch, train.count),
   });
   if (checkpoint) await loop.resume(checkpoint);
 
   const judge = await Judge.create(gpu, learner.parameters, options, validation);
+  const [patchPixels] = learner.parameters.entries.get('patches.weight')!.tensor.shape;
+  const blankLoss = 1 - 1 / patchPixels;
   let loss = Number.NaN;
   await loop.run(
     async () => {
@@ -132,7 +138,8 @@ async function pretrainOn(
       return { score: -loss, record: { loss }, text: `loss ${loss.toFixed(4)}` };
     },
     async (epoch, improved) => {
-      await setup.draw({ folder, extent: { height: size, width: size, channels }, faces: await judge.reconstructions(), epoch, loss });
+      const faces = await judge.reconstructions();
+      await setup.draw({ folder, extent: { height: size, width: size, channels }, faces, epoch, loss, blankLoss });
       if (!improved) return;
       const weights = new Map([...(await learner.parameters.read(gpu))].filter(([name]) => !name.startsWith(AUXILIARY)));
       await saveCheckpoint(folder.encoderPath, {
@@ -152,11 +159,12 @@ async function pretrainOn(
     ...{ bestEpoch, steps, seconds, firstStepSeconds: loop.firstStepSeconds, hostMsPerStep: loop.hostMsPerStep },
     memory: { stepPeakBytes: peakBytes, stepBoundBytes: boundBytes, totalPeakBytes: gpu.counters.peakBytes },
     validation: { loss },
+    blankLoss,
   };
   judge.destroy();
   learner.destroy();
   gpu.check();
-  return { folder, loss, bestEpoch, seconds, record };
+  return { folder, loss, blankLoss, bestEpoch, seconds, record };
 }
 
 /** The training and validation faces of all datasets; those for testing stay unseen. */
@@ -178,8 +186,8 @@ async function openFaces(
   return limitTraining(joined, limit);
 }
 
-function modelOptions({ width }: PretrainOptions): ModelOptions & { dropout: number } {
-  return { classes: 1, width, dropout: 0 };
+function modelOptions({ width, patch }: PretrainOptions): ModelOptions {
+  return { classes: 1, width, dropout: 0, ...(patch > 0 && { patch }) };
 }
 
 function constantsOf({ mask, decoderDepth }: PretrainOptions): { hidden: number; decoderDepth: number } {

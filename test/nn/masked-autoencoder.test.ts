@@ -1,3 +1,4 @@
+import { ShapeError } from '#src/errors.js';
 import type { Gpu } from '#src/gpu/gpu.js';
 import type { Scope } from '#src/nn/layers.js';
 import {
@@ -15,7 +16,7 @@ import { Program } from '#src/tensor/program.js';
 import { Tape } from '#src/tensor/tape.js';
 import type { Tensor } from '#src/tensor/tensor.js';
 import * as order from '../reference/token-order.js';
-import { assert, gpuSuite } from '../support/suite.js';
+import { assert, gpuSuite, rejects } from '../support/suite.js';
 import { assertClose, checkGradients, randomArray, runOp } from '../support/tensors.js';
 
 const MODEL = { classes: 1, width: 0.125, dropout: 0 };
@@ -107,6 +108,11 @@ gpuSuite('masked autoencoder', (test) => {
       assertClose(outputs.output!, rows.flat(), { relative: 1e-4, absolute: 1e-5 });
     });
   }
+
+  test('patches of one pixel are refused', async (gpu) => {
+    const tape = new Tape(gpu);
+    await rejects(() => normalisedPatches(tape, tape.tensor('patches', [2, 3, 1])), ShapeError, '--patch', 'no contrast');
+  });
 
   test('the truth is the last patches of each order', (gpu) =>
     withNetwork(gpu, async (network) => {

@@ -78,6 +78,7 @@ gpuSuite('random order of tokens', (test) => {
     await rejects(() => randomOrder(tape, tape.input('indices', [2]), 4), ShapeError, 'f32 [2]', 'u32 [N]');
     await rejects(() => randomOrder(tape, tape.input('indices', [2, 2], 'u32'), 4), ShapeError, '[2,2]');
     await rejects(() => randomOrder(tape, tape.input('indices', [2], 'u32'), 0), ShapeError, '0 tokens');
+    await rejects(() => randomOrder(tape, tape.input('indices', [2], 'u32'), 1 << 20), ShapeError, '1048576 tokens', '--patch');
   });
 });
 

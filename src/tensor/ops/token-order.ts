@@ -15,11 +15,14 @@ export interface TokenOrder {
 /**
  * An order of T tokens drawn for each face, anew in every epoch: a function of seed, epoch, `indices` (u32 [N]) and how many uses of randomness the tape
  * recorded before.
- * @throws ShapeError unless `indices` is a list of u32 and there are tokens
+ * @throws ShapeError unless `indices` is a list of u32, and there are tokens and no more than a workgroup can rank
  */
 export function randomOrder(tape: Tape, indices: Tensor, tokens: number): TokenOrder {
   if (indices.shape.length !== 1 || indices.dtype !== 'u32' || !(tokens >= 1))
     throw new ShapeError(`order of ${tokens} tokens for ${indices.dtype} [${indices.shape}]`, 'Give u32 [N] and at least one token.');
+  const most = tape.gpu.limits.maxComputeWorkgroupStorageSize / 4;
+  if (tokens > most)
+    throw new ShapeError(`order of ${tokens} tokens`, `This adapter ranks up to ${most}: use a larger --patch or a smaller --size.`);
   const [faces] = indices.shape;
   const order = tape.tensor('order', [faces, tokens], 'u32');
   const place = tape.tensor('place', [faces, tokens], 'u32');
