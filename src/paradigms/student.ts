@@ -11,6 +11,9 @@ export type Precision = 'f32' | 'f16';
 /** Names of the parameters that a paradigm adds to the backbone begin with this; those that judging does not need are left out then. */
 export const AUXILIARY = 'auxiliary.';
 
+/** Names of the statistics that a probe keeps begin with this. */
+export const PROBE = 'probe.';
+
 /** A backbone over one set of parameters, recorded as often as is wanted. */
 export class Student {
   constructor(
@@ -45,7 +48,7 @@ export class Student {
     }
     const { map, pooled } = this.ofBackbone(() => backbones[this.model].top(scope, x, this.options));
     const features = cast(scope.tape, pooled, 'f32');
-    return { map, pooled: this.options.probe ? standardised(inside(this.scope, 'probe'), features) : features };
+    return { map, pooled: this.options.probe ? standardised(this.scope, features) : features };
   }
 
   /** In a probe its weights stay, its statistics too, and nothing is dropped. */
@@ -71,13 +74,15 @@ export class Student {
 }
 
 /** Features [N, D] of mean 0 and deviation 1 over the batch, so that one learning rate suits the probes of all backbones (He et al. 2022, A.1: batch norm without affine). */
-function standardised({ tape, parameters, path }: Scope, features: Tensor): Tensor {
+function standardised(scope: Scope, features: Tensor): Tensor {
+  const { tape, parameters } = scope;
+  const of = (name: string) => inside(scope, PROBE + name).path;
   const shape = [features.shape[1]];
   const state = {
     scale: tape.constant('ones', shape, new Float32Array(shape[0]).fill(1)),
     shift: tape.constant('zeros', shape, new Float32Array(shape[0])),
-    runningMean: parameters.buffer(`${path}.running_mean`, shape, zeros),
-    runningVariance: parameters.buffer(`${path}.running_variance`, shape, ones),
+    runningMean: parameters.buffer(of('running_mean'), shape, zeros),
+    runningVariance: parameters.buffer(of('running_variance'), shape, ones),
   };
   return batchNorm(tape, features, state, { epsilon: 1e-6 });
 }

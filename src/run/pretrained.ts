@@ -6,7 +6,7 @@ import { existsSync, statSync } from 'node:fs';
 import { RunError } from '../errors.js';
 import type { ModelName } from '../nn/models.js';
 import { isVisionTransformer, VISION_TRANSFORMERS } from '../nn/vision-transformer.js';
-import { AUXILIARY } from '../paradigms/student.js';
+import { AUXILIARY, PROBE } from '../paradigms/student.js';
 import { evaluatedWeights, listed, loadCheckpoint } from './checkpoint.js';
 import { RunFolder } from './run-folder.js';
 import { readSafetensors } from './safetensors.js';
@@ -109,7 +109,7 @@ const FIRST_LAYER = /^(patches|stem\.conv|group1\.conv1)\.weight$/;
 /** What may be new: the last layer, and the norm that is behind the mean of tokens alone. */
 const MAY_BE_NEW = /^(head|fc_norm)\./;
 /** What is no part of a network: of paradigms, and the statistics of a probe. What stands in files without being needed. */
-const isAdded = (name: string) => name.startsWith(AUXILIARY) || name.startsWith('probe.');
+const isAdded = (name: string) => name.startsWith(AUXILIARY) || name.startsWith(PROBE);
 const COUNTERS = /\bnum_batches_tracked$/;
 
 /**
@@ -163,7 +163,11 @@ export function firstWeights(
     const missing = sources.find((source) => !tensors.has(source));
     if (missing !== undefined) {
       if (MAY_BE_NEW.test(name)) continue;
-      refuse(`is not there, and ${model} needs it as ${name}`, 'Give a file of that --model, with the same --pooling.', missing);
+      refuse(
+        `is not there, and ${model} needs it${missing === name ? '' : ` as ${name}`}`,
+        'Give a file of that --model, with the same --pooling.',
+        missing,
+      );
     }
     for (const source of sources) used.add(source);
     const found = sources.map((source) => tensors.get(source)!);
@@ -186,7 +190,7 @@ export function firstWeights(
   const rest = [...tensors.keys()].filter((name) => !used.has(name) && !COUNTERS.test(name));
   const unknown = rest.find((name) => (naming?.blocks ?? OWN_BLOCKS).test(name.slice(prefix.length)));
   if (unknown) refuse(`has no place in ${model}`, 'Give a file of that --model: another network gives other numbers.', unknown);
-  const fresh = [...wanted.keys()].filter((name) => !values.has(name));
+  const fresh = [...wanted.keys()].filter((name) => !values.has(name) && !name.startsWith(PROBE));
   return {
     values,
     notes: [
