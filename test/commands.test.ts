@@ -215,6 +215,21 @@ suite('commands', (test) => {
     assert.ok(existsSync(join(inScratch('taught'), 'done')));
   });
 
+  test('a probe of an earlier run keeps its backbone, and is evaluated with it', async () => {
+    await complete();
+    const path = inScratch('probe');
+    const network = ['--faces', '600', '--size', '16', '--model', 'small', '--width', '0.25', '--batch', '4', '--seed', '3'];
+    const stdout = await succeeds('train', ...network, '--from', COMPLETE, '--probe', '--steps', '3', '--out', path);
+    assert.match(stdout, /first weights: \d+ tensors of .*best\.safetensors/);
+    const [before, after] = await Promise.all([COMPLETE, path].map((run) => loadCheckpoint(join(run, 'best.safetensors'))));
+    for (const [name, { data }] of before.average!) {
+      const same = after.weights.get(name)!.data.every((value, i) => value === data[i]);
+      assert.is(same, !name.startsWith('head.'), name);
+    }
+    const evaluation = JSON.parse(await succeeds('evaluate', path, '--json')) as { evaluation: Json };
+    assert.equal(evaluation.evaluation, (readJson(join(path, 'result.json')) as { test: Json }).test);
+  });
+
   test('--limit and --leave-out hold for what a run was trained on, not for other data', async () => {
     const out = inScratch('limited');
     await succeeds('train', ...TRAINING, '--epochs', '1', '--limit', '40', '--leave-out', 'contempt', '--out', out);

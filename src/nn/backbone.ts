@@ -13,6 +13,8 @@ export interface ModelOptions {
   patch?: number;
   /** Of vision transformers: what stands for the whole face, the class token behind the last norm or the normed mean of the other tokens (He et al. 2022, A.1). By default the token. */
   pooling?: Pooling;
+  /** Linear probing: the backbone stays as it is, in evaluation mode, and only what reads its features learns. By default all learns. */
+  probe?: boolean;
 }
 
 export const POOLINGS = ['token', 'mean'] as const;

@@ -8,8 +8,8 @@ export type Initial = (values: Float32Array, random: (index: number) => number) 
 
 interface Entry {
   tensor: Tensor;
-  /** A weight is trained; a buffer (running statistics) is only kept. */
-  kind: 'weight' | 'buffer';
+  /** A weight is trained, unless it is frozen; a buffer (running statistics) is only kept. */
+  kind: 'weight' | 'frozen' | 'buffer';
   decay: boolean;
   initial: Initial;
 }
@@ -19,20 +19,24 @@ const BLOCK = 64;
 
 /**
  * The named parameters of a model. All weights lie in one flat buffer, their gradients in another of the same layout, so that an
- * optimiser updates them with one launch; buffers (running statistics) lie in a third.
+ * optimiser updates them with one launch; buffers (running statistics) lie in a third, weights that stay as they are in a fourth.
  */
 export class Parameters {
   readonly entries = new Map<string, Entry>();
   private readonly values: Storage;
   private readonly gradients = new Storage('gradients', 0);
   private readonly buffers: Storage;
+  /** Apart from the buffers: a kernel that writes those may read these. */
+  private readonly frozen: Storage;
   private flattened: Tensor | undefined;
   private readonly ownsBuffers: boolean;
+  private isFreezing = false;
 
   /** @param original the parameters that these shadow: same names and layout, own weights, shared buffers. */
   private constructor(original?: Parameters) {
     this.values = new Storage(original ? 'average' : 'weights', 0);
     this.buffers = original?.buffers ?? new Storage('buffers', 0);
+    this.frozen = original?.frozen ?? new Storage('frozen', 0);
     this.ownsBuffers = !original;
   }
 
@@ -42,7 +46,18 @@ export class Parameters {
 
   /** The trained parameter of that name, declared at the first call. @param decay whether weight decay applies; not for biases and norms. */
   weight(name: string, shape: readonly number[], initial: Initial, decay = shape.length > 1): Tensor {
-    return this.declare(name, shape, { kind: 'weight', decay, initial });
+    return this.declare(name, shape, { kind: this.isFreezing ? 'frozen' : 'weight', decay, initial });
+  }
+
+  /** The weights that `record` declares stay as they are: they have no gradients, and no place in `flat()`. */
+  freezing<T>(record: () => T): T {
+    const before = this.isFreezing;
+    this.isFreezing = true;
+    try {
+      return record();
+    } finally {
+      this.isFreezing = before;
+    }
   }
 
   /** A kept tensor that is not trained. */
@@ -57,7 +72,8 @@ export class Parameters {
       return known.tensor;
     }
     if (this.flattened) throw new TypeError(`${name}: a parameter declared after the first program was made`);
-    const tensor = this.place(name, shape, rest.kind === 'weight' ? this.values : this.buffers, rest.kind === 'weight');
+    const storage = { weight: this.values, frozen: this.frozen, buffer: this.buffers }[rest.kind];
+    const tensor = this.place(name, shape, storage, rest.kind === 'weight');
     this.entries.set(name, { tensor, ...rest });
     return tensor;
   }
@@ -152,10 +168,17 @@ export class Parameters {
     }
   }
 
+  /** Writes some of them, in the shapes that they have. */
+  writeSome(gpu: Gpu, values: ReadonlyMap<string, { data: Float32Array }>): void {
+    for (const [name, { data }] of values) writeTensor(gpu, this.entries.get(name)!.tensor, data);
+  }
+
   destroy(gpu: Gpu): void {
     this.values.destroy(gpu);
     this.gradients.destroy(gpu);
-    if (this.ownsBuffers) this.buffers.destroy(gpu);
+    if (!this.ownsBuffers) return;
+    this.buffers.destroy(gpu);
+    this.frozen.destroy(gpu);
   }
 }
 

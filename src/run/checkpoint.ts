@@ -89,6 +89,11 @@ export async function loadCheckpoint(path: string): Promise<Checkpoint> {
   return { weights, optimizer, kept, average: average.size > 0 ? average : undefined, state: parseState(metadata.state, path) };
 }
 
+/** The averaged weights, with the buffers that both sets share, or else the weights. */
+export function evaluatedWeights({ weights, average }: Checkpoint): Checkpoint['weights'] {
+  return average ?? weights;
+}
+
 /**
  * Compares the tensors of a checkpoint (`found`) with those of the model about to take them. @throws RunError that lists what is
  * missing, what is unknown, and what has another shape.
@@ -115,7 +120,8 @@ export function checkTensors(
   }
 }
 
-function listed(what: string, names: readonly string[]): string | undefined {
+/** 'what: some, names, … (12 in all)'; undefined where there are none. */
+export function listed(what: string, names: readonly string[]): string | undefined {
   const SHOWN = 5;
   if (names.length === 0) return undefined;
   const rest = names.length > SHOWN ? `, … (${names.length} in all)` : '';

@@ -231,6 +231,12 @@ export class Learner {
     if (this.average && average) this.average.write(this.gpu, average);
   }
 
+  /** Gives weights and buffers other first values by their names, and the average too; all others stay. */
+  begin(values: ReadonlyMap<string, { data: Float32Array }>): void {
+    this.parameters.writeSome(this.gpu, values);
+    this.average?.writeSome(this.gpu, values);
+  }
+
   destroy(): void {
     this.program.destroy();
     this.readback.destroy();

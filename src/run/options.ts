@@ -156,6 +156,19 @@ const TRAIN_TABLE = {
       range: { min: 0, below: 1 },
       fixed: true,
     },
+    from: {
+      type: 'string',
+      description:
+        'First weights, but for those of a last layer for other classes: a run, of pretraining too, or a .safetensors file with the names of moue, of timm or Hugging Face (ViT, DeiT, ViT-MAE), or of torchvision (ResNet-18)',
+      defaultText: 'random ones',
+      fixed: true,
+    },
+    probe: {
+      type: 'boolean',
+      description: 'Linear probing: the backbone of --from stays as it is, and only the last layer learns, behind a batch norm',
+      default: false,
+      fixed: true,
+    },
     patch: {
       type: 'number',
       description: `Side of the patches of ${TRANSFORMERS}, in pixels; 0: an eighth of faces below 96 pixels, else 16`,
@@ -530,8 +543,8 @@ export function datasetOptions(
 }
 
 /** What a model has to know, from the options of train. */
-export function modelOptions({ width, dropout, patch, pooling, dropPath }: TrainOptions, classes: number): ModelOptions {
-  return { classes, width, dropout, pooling, dropPath, ...(patch > 0 && { patch }) };
+export function modelOptions({ width, dropout, patch, pooling, dropPath, probe }: TrainOptions, classes: number): ModelOptions {
+  return { classes, width, dropout, pooling, dropPath, probe, ...(patch > 0 && { patch }) };
 }
 
 /** @throws UsageError for an option that `model` does not have. */

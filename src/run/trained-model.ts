@@ -5,7 +5,7 @@ import { Parameters } from '../nn/parameters.js';
 import { logitsOf, paradigms } from '../paradigms/index.js';
 import { AUXILIARY, Student } from '../paradigms/student.js';
 import { Tape } from '../tensor/tape.js';
-import { type Checkpoint, checkTensors, loadCheckpoint } from './checkpoint.js';
+import { checkTensors, evaluatedWeights, loadCheckpoint } from './checkpoint.js';
 import type { CorruptionSetting } from './corrupter.js';
 import { modelOptions as modelOptionsOf, type TrainOptions, trainOptionsOf } from './options.js';
 import { Predictor } from './predictor.js';
@@ -62,9 +62,4 @@ export async function loadTrainedModel(gpu: Gpu, runPath: string, which: 'best' 
       parameters.destroy(gpu);
     },
   };
-}
-
-/** The averaged weights, with the buffers that both sets share, or else the weights. */
-function evaluatedWeights({ weights, average }: Checkpoint): Checkpoint['weights'] {
-  return average ?? weights;
 }

@@ -19,6 +19,7 @@ import { judge, judgeWithoutCopies } from './judge.js';
 import { Learner, type LearnerOptions } from './learner.js';
 import { datasetOptions, modelOptions, requireOptionsOf, type TrainOptions, trainConfig } from './options.js';
 import { Predictor } from './predictor.js';
+import { firstWeights, readPretrained } from './pretrained.js';
 import { type ProgressLine, showReading } from './progress.js';
 import { type JsonObject, RunFolder } from './run-folder.js';
 import { epochOrder } from './sampling.js';
@@ -99,6 +100,7 @@ async function trainOn(
   resumed: RunFolder | undefined,
   checkpoint: Awaited<ReturnType<typeof loadCheckpoint>> | undefined,
 ): Promise<TrainingResult> {
+  const pretrained = options.from && !resumed ? await readPretrained(options.from) : undefined; // before the faces, which may take long
   const opened = await openDataset(options.data, {
     ...datasetOptions(options, showReading(line)),
     keepIn: join(homedir(), '.cache', 'moue', 'faces'),
@@ -144,6 +146,12 @@ async function trainOn(
   );
   if (isStreamed(gpu, options, dataset.train)) {
     line.print(`training faces of ${mebibytes(dataset.train.pixels.length)} MiB are streamed batch by batch`);
+  }
+  if (pretrained) {
+    const shapes = new Map([...learner.parameters.entries].map(([name, { tensor }]) => [name, tensor]));
+    const { values, notes } = firstWeights(pretrained, model, shapes, dataset.classes);
+    learner.begin(values);
+    for (const note of notes) line.print(note);
   }
   const most = drawnPluralities(taught.votes, taught.voteNames.length, taught.classes.length, options.seed);
   const classes = Int32Array.from(lesson.faces, (face) => most[face]);

@@ -64,6 +64,15 @@ suite('parameters', (test) => {
     assert.equal(decays(parameters), [0, 0, 0, 1]);
   });
 
+  test('what is declared while freezing is kept, not trained', () => {
+    const parameters = Parameters.create();
+    const kept = parameters.freezing(() => parameters.weight('kept', [65], ones));
+    assert.ok(parameters.weight('trained', [2], ones).differentiable);
+    assert.not(kept.differentiable);
+    assert.equal([parameters.count(), parameters.flat().size], [2, 64]);
+    assert.is(parameters.weight('kept', [65], ones), kept);
+  });
+
   test('learning rates have a factor by the name of the weight', () => {
     const rates = (rateOf?: (name: string) => number) => [...declared().groups(rateOf)].filter((_, i) => i % 2 === 0);
     assert.equal(rates(), [1, 1, 1, 1]);

@@ -1,14 +1,15 @@
+import { UsageError } from '#src/errors.js';
 import type { FaceSet } from '#src/faces/face-set.js';
 import type { Gpu } from '#src/gpu/gpu.js';
 import { oneHots } from '#src/labels/one-hot.js';
 import { OPTIMIZER_DEFAULTS } from '#src/optim/optimizer.js';
 import { ferPlusCrossEntropy } from '#src/paradigms/ferplus.js';
-import type { Lesson } from '#src/paradigms/index.js';
+import { constantsOf, type Lesson, paradigms } from '#src/paradigms/index.js';
 import { permutation } from '#src/random.js';
 import { type Batch, Learner, type LearnerOptions, STEPS_IN_FLIGHT, type StepResult } from '#src/run/learner.js';
 import { Predictor } from '#src/run/predictor.js';
 import { AUGMENTATIONS } from '#src/tensor/ops/augment.js';
-import { assert, gpuSuite } from '../support/suite.js';
+import { assert, gpuSuite, rejects } from '../support/suite.js';
 import { assertClose } from '../support/tensors.js';
 import { DIRECTIONS, drawStripes, SIDE, type Stripes } from './stripes.js';
 
@@ -256,6 +257,49 @@ gpuSuite('learner', (test) => {
         name,
       );
     }
+  });
+
+  test('a probe moves its last layer alone, and judges by what it has learned', async (gpu) => {
+    for (const model of ['small', 'vit'] as const) {
+      const modelOptions = { ...MODEL, probe: true };
+      const options = { ...PLAIN, model, modelOptions, ema: 0.5 };
+      const whole = await learnerOf(gpu, pictures, { ...options, modelOptions: MODEL });
+      const learner = await learnerOf(gpu, pictures, options);
+      const { launches } = learner.program;
+      assert.equal(launches.filter(({ shader }) => /^(attention|layer_norm|activation|conv2d)\w*_backward/.test(shader.name)).length, 0);
+      assert.ok(launches.length < whole.program.launches.length / 2, `${launches.length} of ${whole.program.launches.length} launches`);
+      assert.ok(learner.program.memory.peakBytes < whole.program.memory.peakBytes / 2);
+      whole.destroy();
+      const { weights: before } = await learner.read();
+      const results = await learn(gpu, learner, pictures, 0, 24);
+      const { weights: after, optimizer, average } = await learner.read();
+      assert.equal([...optimizer.keys()], ['head.weight.velocity', 'head.bias.velocity']);
+      const moved = [...after].filter(([name, { data }]) => data.some((value, i) => value !== before.get(name)!.data[i]));
+      assert.equal(moved.map(([name]) => name).sort(), ['head.bias', 'head.weight', 'probe.running_mean', 'probe.running_variance']);
+      assert.equal(average!.get('probe.running_mean')!.data, after.get('probe.running_mean')!.data);
+      assert.ok(results.at(-1)!.loss < results[0]!.loss, `${model}: ${results.at(-1)!.loss} after ${results[0]!.loss}`);
+      const predictor = await Predictor.create(gpu, learner.parameters, { ...options, modelOptions });
+      const { pixels, labels } = pictures;
+      const faces = { ...EXTENT, count: labels.length, pixels } as unknown as FaceSet;
+      const probabilities = await predictor.predict(faces);
+      const right = labels.filter((label, i) => {
+        const row = [...probabilities.subarray(i * DIRECTIONS, (i + 1) * DIRECTIONS)];
+        return row.indexOf(Math.max(...row)) === label;
+      });
+      assert.ok(right.length > 1.3 * (labels.length / DIRECTIONS), `${model}: ${right.length} of ${labels.length}`);
+      predictor.destroy();
+      learner.destroy();
+    }
+  });
+
+  test('a probe refuses a paradigm with another last stage', async (gpu) => {
+    const options = {
+      ...PLAIN,
+      paradigm: paradigms['ada-df'],
+      modelOptions: { ...MODEL, probe: true },
+      constants: constantsOf('ada-df', ''),
+    };
+    await rejects(() => Learner.shaders(gpu, { ...options, lesson: lessonOf(pictures) }), UsageError, '--probe', 'another --paradigm');
   });
 
   for (const [name, options] of Object.entries({ 'AdamW with an average': FULL, SGD: PLAIN })) {

@@ -69,6 +69,8 @@ suite('options of train', (test) => {
       model: 'auto',
       width: 1,
       dropout: 0,
+      from: undefined,
+      probe: false,
       patch: 0,
       pooling: 'token',
       dropPath: 0,
@@ -101,12 +103,12 @@ suite('options of train', (test) => {
 
   test('every option of the command line arrives', () => {
     const args =
-      '--data d --faces 500 --paradigm born-again --set teacher=0.2 --teacher a,b --limit 1000 --wrong-labels 0.3 --candidates 0.2 --leave-out contempt,fear --validation-share 0.2 --size 64 --channels 3 --augment none --sampling balanced --model vgg13 --width 0.5 --dropout 0.25 --patch 8 --pooling mean --drop-path 0.1 --epochs 3 --steps 9 --batch 32 --optimizer adamw --learning-rate 1e-3 --schedule step --warmup-epochs 0.5 --weight-decay 0 --layer-decay 0.75 --momentum 0.8 --no-nesterov --precision f16 --clip-norm 5 --ema 0.999 --out o --seed 4294967295 --checkpoint-every 7 --recompute --faces-memory 100 --adapter software --unsafe';
+      '--data d --faces 500 --paradigm born-again --set teacher=0.2 --teacher a,b --limit 1000 --wrong-labels 0.3 --candidates 0.2 --leave-out contempt,fear --validation-share 0.2 --size 64 --channels 3 --augment none --sampling balanced --model vgg13 --width 0.5 --dropout 0.25 --from f --probe --patch 8 --pooling mean --drop-path 0.1 --epochs 3 --steps 9 --batch 32 --optimizer adamw --learning-rate 1e-3 --schedule step --warmup-epochs 0.5 --weight-decay 0 --layer-decay 0.75 --momentum 0.8 --no-nesterov --precision f16 --clip-norm 5 --ema 0.999 --out o --seed 4294967295 --checkpoint-every 7 --recompute --faces-memory 100 --adapter software --unsafe';
     const { preset, resume, config, ...options } = parseTrainOptions(args.split(' '));
     assert.equal([preset, resume, config], [undefined, undefined, undefined]);
     assert.equal(Object.values(options), [
       ...['d', 500, 'born-again', 'teacher=0.2', 'a,b', 1000, 0.3, 0.2, 'contempt,fear'],
-      ...[0.2, 64, 3, 'none', 'balanced', 'vgg13', 0.5, 0.25, 8, 'mean', 0.1],
+      ...[0.2, 64, 3, 'none', 'balanced', 'vgg13', 0.5, 0.25, 'f', true, 8, 'mean', 0.1],
       ...[3, 9, 32, 'adamw', 0.001, 'step', 0.5, 0, 0.75, 0.8],
       ...[false, 'f16', 5, 0.999, 'o', 4294967295, 7, true, 100, 'software', true],
     ]);
@@ -126,9 +128,9 @@ suite('options of train', (test) => {
 
   test('a model has what the options say', () => {
     const of = (...args: string[]) => modelOptions(parseTrainOptions(args), 7);
-    assert.equal(of(), { classes: 7, width: 1, dropout: 0, pooling: 'token', dropPath: 0 });
-    const args = '--width 0.5 --dropout 0.1 --patch 6 --pooling mean --drop-path 0.2'.split(' ');
-    assert.equal(of(...args), { classes: 7, width: 0.5, dropout: 0.1, pooling: 'mean', dropPath: 0.2, patch: 6 });
+    assert.equal(of(), { classes: 7, width: 1, dropout: 0, pooling: 'token', dropPath: 0, probe: false });
+    const args = '--width 0.5 --dropout 0.1 --patch 6 --pooling mean --drop-path 0.2 --probe'.split(' ');
+    assert.equal(of(...args), { classes: 7, width: 0.5, dropout: 0.1, pooling: 'mean', dropPath: 0.2, probe: true, patch: 6 });
   });
 
   test('what vision transformers alone have is refused for others', async () => {
