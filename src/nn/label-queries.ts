@@ -1,4 +1,5 @@
 /** A decoder with one learned query per class, which reads a feature map (Query2Label: Liu et al. 2021). */
+import { ShapeError } from '../errors.js';
 import * as ops from '../tensor/ops/index.js';
 import { normaliseRows } from '../tensor/ops/normalise-rows.js';
 import type { Tape } from '../tensor/tape.js';
@@ -9,7 +10,8 @@ import { feedForward, joinHeads, sinCosPositions, splitHeads } from './transform
 
 interface LabelQueryOptions {
   classes: number;
-  /** They divide the channels of the map. */
+  /** D: channels of the queries, and of the map when they read it; a multiple of 4 and of the heads. */
+  width: number;
   heads: number;
   layers: number;
 }
@@ -25,14 +27,25 @@ export interface LabelAnswers {
 }
 
 /**
- * Reads a map [N, H, W, D], D a multiple of 4, by one query per class. Of each layer: cross-attention and a feed-forward layer, each beside a shortcut and before a
- * norm. The queries begin at zero, the label embeddings are their positions; the keys have sines and cosines for theirs. Queries do not look at one another.
+ * Reads a map [N, H, W, C] by one query per class. A 1×1 convolution makes its channels D (Liu et al. 2021, section 3.2), whatever the backbone gives. Of each layer:
+ * cross-attention and a feed-forward layer, each beside a shortcut and before a norm. The queries begin at zero, the label embeddings are their positions; the
+ * keys have sines and cosines for theirs. Queries do not look at one another.
+ * @throws ShapeError where the width does not suit the heads
  */
-export function labelQueries(scope: Scope, map: Tensor, { classes, heads, layers }: LabelQueryOptions): LabelAnswers {
+export function labelQueries(scope: Scope, map: Tensor, { classes, width: channels, heads, layers }: LabelQueryOptions): LabelAnswers {
+  if (channels % 4 !== 0 || channels % heads !== 0) {
+    throw new ShapeError(
+      `label queries of width ${channels} with ${heads} heads`,
+      'Give a width that is a multiple of 4 and of the heads.',
+      {
+        field: 'width',
+      },
+    );
+  }
   const { tape, parameters } = scope;
-  const [batch, height, width, channels] = map.shape;
+  const [batch, height, width, given] = map.shape;
   const places = height * width;
-  const values = ops.reshape(tape, map, [batch, places, channels]);
+  const values = dense(inside(scope, 'projection'), ops.reshape(tape, map, [batch, places, given]), channels);
   const positions = tape.constant('positions', [1, places, channels], sinCosPositions(height, width, channels));
   const located = ops.add(tape, values, positions);
   const embeddings = parameters.weight(inside(scope, 'embeddings').path, [classes, channels], normalOf(1), false);

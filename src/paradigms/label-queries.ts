@@ -8,7 +8,7 @@ import type { Student } from './student.js';
 
 function answersOf(student: Student, faces: Tensor): LabelAnswers {
   const map = cast(student.scope.tape, student.features(faces).map, 'f32');
-  return decoder(student.auxiliary('label_queries'), map, { classes: student.options.classes, heads: 4, layers: 2 });
+  return decoder(student.auxiliary('label_queries'), map, { classes: student.options.classes, width: 64, heads: 4, layers: 2 });
 }
 
 /**
