@@ -10,6 +10,8 @@ export interface Constant {
   about: string;
   min?: number;
   max?: number;
+  /** Whether it is a whole number. */
+  integer?: boolean;
 }
 
 export type Constants<Name extends string = string> = Readonly<Record<Name, number>>;
@@ -46,7 +48,7 @@ export interface Paradigm<Name extends string = string> {
   /** Records the loss of a batch, [1], and whatever shall follow the step (`step.afterwards`). */
   loss(step: TrainingStep<Name>): Tensor;
   /** How faces [N, H, W, C] are judged once it has learned: logits [N, classes]. By default the whole network's. */
-  logits?(student: Student, faces: Tensor): Tensor;
+  logits?(student: Student, faces: Tensor, constants: Constants<Name>): Tensor;
 }
 
 /** Writes a paradigm down; its constants are known by name inside, and any to others. */
@@ -56,7 +58,7 @@ export function paradigm<const Name extends string = never>(
   return { constants: {}, ...definition } as unknown as Paradigm;
 }
 
-/** How a model that learned by `paradigm` judges faces [N, H, W, C]: logits [N, classes]. */
-export function logitsOf({ logits }: Paradigm, student: Student, faces: Tensor): Tensor {
-  return logits ? logits(student, faces) : student.logits(faces);
+/** How a model that learned by `paradigm` with these constants judges faces [N, H, W, C]: logits [N, classes]. */
+export function logitsOf({ logits }: Paradigm, constants: Constants, student: Student, faces: Tensor): Tensor {
+  return logits ? logits(student, faces, constants) : student.logits(faces);
 }

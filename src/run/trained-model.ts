@@ -2,7 +2,7 @@ import type { FaceSet } from '../faces/face-set.js';
 import type { Gpu } from '../gpu/gpu.js';
 import type { ModelName } from '../nn/models.js';
 import { Parameters } from '../nn/parameters.js';
-import { logitsOf, paradigms } from '../paradigms/index.js';
+import { constantsOf, logitsOf, paradigms } from '../paradigms/index.js';
 import { AUXILIARY, Student } from '../paradigms/student.js';
 import { Tape } from '../tensor/tape.js';
 import { type Checkpoint, checkTensors, loadCheckpoint } from './checkpoint.js';
@@ -37,8 +37,9 @@ export async function loadTrainedModel(gpu: Gpu, runPath: string, which: 'best' 
   const parameters = Parameters.create();
   const tape = new Tape(gpu);
   const paradigm = paradigms[options.paradigm];
+  const constants = constantsOf(options.paradigm, options.set ?? '');
   const faces = tape.input('faces', [1, input.height, input.width, input.channels]);
-  logitsOf(paradigm, new Student({ tape, parameters, path: '' }, model, modelOptions), faces);
+  logitsOf(paradigm, constants, new Student({ tape, parameters, path: '' }, model, modelOptions), faces);
   const isNeeded = (name: string) => parameters.entries.has(name) || !name.startsWith(AUXILIARY);
   const values = new Map([...evaluatedWeights(checkpoint)].filter(([name]) => isNeeded(name)));
   checkTensors(path, values, new Map([...parameters.entries].map(([name, { tensor }]) => [name, tensor])));
@@ -53,7 +54,10 @@ export async function loadTrainedModel(gpu: Gpu, runPath: string, which: 'best' 
       const extent = JSON.stringify(source);
       if (predictor?.extent !== extent) {
         await predictor?.create.then((earlier) => earlier.destroy());
-        predictor = { extent, create: Predictor.create(gpu, parameters, { model, modelOptions, paradigm, batch, source, input }) };
+        predictor = {
+          extent,
+          create: Predictor.create(gpu, parameters, { model, modelOptions, paradigm, constants, batch, source, input }),
+        };
       }
       return (await predictor.create).predict(faces, onProgress, corruption);
     },

@@ -179,6 +179,7 @@ async function learnAndTest(
       model,
       modelOptions: modelOptions(options, dataset.classes.length),
       paradigm: paradigms[options.paradigm],
+      constants: setup.constants,
       batch: options.batch,
       source: extentOf(faces),
       input: { height: options.size, width: options.size, channels: options.channels },

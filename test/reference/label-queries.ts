@@ -71,7 +71,7 @@ export function labelQueries({ map, faces, rows, columns, weights, heads, layers
     }
     for (let c = 0; c < classes; c++) {
       const terms = Array.from({ length: channels }, (_, d) => answers[c * channels + d] * of('head.weight')[c * channels + d]);
-      logits.push(terms.reduce((a, b) => a + b, of('head.bias')[c]));
+      logits.push(terms.reduce((a, b) => a + b) / Math.sqrt(channels) + of('head.bias')[c]);
     }
     looks.push(...look);
   }
