@@ -16,7 +16,8 @@ import { rul } from './rul.js';
 import { scn } from './scn.js';
 import { bornAgain, selfDistillation } from './teachers.js';
 
-export type { Constants, Lesson, Paradigm } from './paradigm.js';
+export { type Explanation, explanationOf } from './explanation.js';
+export type { Constants, Findings, Lesson, Paradigm } from './paradigm.js';
 export { logitsOf } from './paradigm.js';
 
 export const paradigms = {

@@ -1,5 +1,6 @@
 import type { FaceSet } from '../faces/face-set.js';
 import type { Tensor } from '../tensor/tensor.js';
+import type { Explanation } from './explanation.js';
 import type { Student } from './student.js';
 import type { TrainingStep } from './training-step.js';
 
@@ -26,6 +27,18 @@ export interface Lesson {
   tables?: Readonly<Record<string, Float32Array>>;
 }
 
+/** A figure of what a method has learned. */
+export interface Finding {
+  value: number;
+  /** What it would be at best. */
+  ideal: number;
+  /** What it is, in a few words. */
+  about: string;
+}
+
+/** By names that stay the same, for result.json and evaluations. */
+export type Findings = Readonly<Record<string, Finding>>;
+
 export interface LessonContext<Name extends string = string> {
   constants: Constants<Name>;
   seed: number;
@@ -49,6 +62,10 @@ export interface Paradigm<Name extends string = string> {
   loss(step: TrainingStep<Name>): Tensor;
   /** How faces [N, H, W, C] are judged once it has learned: logits [N, classes]. By default the whole network's. */
   logits?(student: Student, faces: Tensor, constants: Constants<Name>): Tensor;
+  /** The same logits with maps of where in the faces they were read. By default there are the network's own, if it has any. */
+  explain?(student: Student, faces: Tensor, constants: Constants<Name>): Explanation;
+  /** Figures of what is in the weights, by name, that judge faces once it has learned. */
+  findings?(weights: ReadonlyMap<string, { shape: readonly number[]; data: ArrayLike<number> }>): Findings | undefined;
 }
 
 /** Writes a paradigm down; its constants are known by name inside, and any to others. */

@@ -2,10 +2,11 @@ import { UsageError } from '../errors.js';
 import { type LabelAnswers, labelQueries, uniformity } from '../nn/label-queries.js';
 import { add, cast, scale, softmaxDivergence } from '../tensor/ops/index.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { explainByActivation } from './explanation.js';
 import { mapRows, voteLesson } from './lessons.js';
 import { type Constants, paradigm } from './paradigm.js';
 import { CANDIDATES, candidatesOf, MOMENTUM, movedConfidence } from './partial-labels.js';
-import type { Student } from './student.js';
+import { AUXILIARY, type Student } from './student.js';
 
 const QUERIES = 'label_queries';
 
@@ -14,6 +15,19 @@ type DecoderConstants = Constants<'width' | 'heads' | 'layers'>;
 function answersOf(student: Student, faces: Tensor, { width, heads, layers }: DecoderConstants): LabelAnswers {
   const map = cast(student.scope.tape, student.features(faces).map, 'f32');
   return labelQueries(student.auxiliary(QUERIES), map, { classes: student.options.classes, width, heads, layers });
+}
+
+/** Of every two rows. The mean alone would be as small where rows lie in opposite heaps. */
+function cosinesOfPairs(data: ArrayLike<number>, rows: number): { mean: number; largest: number } {
+  const width = data.length / rows;
+  const product = (i: number, j: number) => {
+    let sum = 0;
+    for (let d = 0; d < width; d++) sum += data[i * width + d] * data[j * width + d];
+    return sum;
+  };
+  const cosines: number[] = [];
+  for (let i = 0; i < rows; i++) for (let j = 0; j < i; j++) cosines.push(product(i, j) / Math.sqrt(product(i, i) * product(j, j)));
+  return { mean: cosines.reduce((sum, cosine) => sum + cosine, 0) / cosines.length, largest: Math.max(...cosines) };
 }
 
 /**
@@ -62,4 +76,19 @@ export const pllMim = paradigm({
     return add(tape, loss, scale(tape, uniformity(tape, answers.embeddings), constants.uniformity));
   },
   logits: (student, faces, constants) => (constants.decoder ? answersOf(student, faces, constants).logits : student.logits(faces)),
+  explain(student, faces, constants) {
+    if (!constants.decoder) return explainByActivation(student, faces);
+    const { logits, attention } = answersOf(student, faces, constants);
+    return { logits, maps: attention(), kind: 'attention' };
+  },
+  findings(weights) {
+    const embeddings = weights.get(`${AUXILIARY}${QUERIES}.embeddings`);
+    if (!embeddings) return undefined;
+    const { mean, largest } = cosinesOfPairs(embeddings.data, embeddings.shape[0]);
+    const ideal = -1 / (embeddings.shape[0] - 1); // all alike, in a simplex
+    return {
+      labelEmbeddingCosine: { value: mean, ideal, about: 'mean cosine of two label embeddings' },
+      largestLabelEmbeddingCosine: { value: largest, ideal, about: 'largest cosine of two label embeddings' },
+    };
+  },
 });
