@@ -83,7 +83,8 @@ export async function loadTrainedModel(gpu: Gpu, runPath: string, which: 'best' 
       }
       return (await predictor.create).predict(faces, onProgress, corruption);
     },
-    explain: (faces) => explained(gpu, parameters, { model, modelOptions, paradigm, constants, batch, source: extentOf(faces), input }, faces),
+    explain: (faces) =>
+      explained(gpu, parameters, { model, modelOptions, paradigm, constants, batch, source: extentOf(faces), input }, faces),
     async destroy() {
       await predictor?.create.then((last) => last.destroy());
       parameters.destroy(gpu);
