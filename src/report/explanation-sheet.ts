@@ -64,7 +64,7 @@ export function explanationSheetSvg(faces: readonly ExplainedFace[], options: Ex
       const x = MARGIN + (place + 1) * (FACE + GAP);
       const map = Array.from({ length: places }, (_, i) => maps[c * places + i]);
       const side = FACE * DENSITY;
-      const caption = `${shortened(classes[c], 11)} ${(100 * probabilities[c]).toFixed(1)} %`;
+      const caption = `${shortened(classes[c], 11)} ${shareText(probabilities[c])}`;
       return [
         image(x, y, overlay(pixels, extent, { values: map, rows, columns, range }, side), { height: side, width: side, channels: 3 }),
         text(x, y + FACE + 13, caption, { size: 10, bold: place === 0 }),
@@ -77,14 +77,23 @@ export function explanationSheetSvg(faces: readonly ExplainedFace[], options: Ex
     ];
   });
   const [title, subtitle] = TITLES[kind];
+  const remarks = [
+    subtitle,
+    ...(kind === 'attention' ? [`evenly it were ${shareText(1 / (rows * columns))} a place`] : []),
+    'the most probable first',
+  ];
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" font-family="${FONT}">
 <rect width="${width}" height="${height}" fill="white"/>
 ${text(MARGIN, 30, title, { size: 16, bold: true })}
-${text(MARGIN, 50, `${subtitle}; the most probable first`, { size: 11, colour: PALE_INK })}
+${text(MARGIN, 50, remarks.join('; '), { size: 11, colour: PALE_INK })}
 ${legend(width - MARGIN - BAR, range, kind)}
 ${cells.join('\n')}
 </svg>
 `;
+}
+
+function shareText(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
 }
 
 const TITLES = {
@@ -106,7 +115,7 @@ function legend(x: number, range: [number, number], kind: ExplanationSheetOption
     const colour = scaleColour(i / (BAR - 1)).map(Math.round);
     return `<rect x="${x + i}" y="22" width="1.5" height="10" fill="rgb(${colour})"/>`;
   });
-  const written = (value: number) => (kind === 'attention' ? `${(100 * value).toFixed(1)} %` : value.toFixed(2));
+  const written = (value: number) => (kind === 'attention' ? shareText(value) : value.toFixed(2));
   const [low, high] = range.map(written);
   return [
     ...steps,

@@ -52,6 +52,7 @@ suite('explanation sheet', (test) => {
   test('says what its maps are, and what the ends of the scale mean', () => {
     const attention = explanationSheetSvg([face, { ...face, maps: face.maps.map((share) => share / 4) }], options);
     assert.match(attention, "attention of the decoder's last layer");
+    assert.match(attention, 'evenly it were 25.0 % a place');
     assert.match(attention, '>0.0 %<');
     assert.match(attention, '>100.0 % of the attention<');
     assert.is(attention.match(/<image /g)!.length, 8);
