@@ -28,7 +28,8 @@ export function labelQueries({ map, faces, rows, columns, weights, heads, layers
     const product = matmul(x, of(`${name}.weight`), { batch: 1, rows: x.length / inputs, depth: inputs, columns: outputs });
     return product.map((value, i) => value + of(`${name}.bias`)[i % outputs]);
   };
-  const norm = (input: ArrayLike<number>, name: string) => layerNorm({ input, scale: of(`${name}.scale`), shift: of(`${name}.shift`) });
+  const norm = (input: ArrayLike<number>, name: string) =>
+    layerNorm({ input, scale: of(`${name}.scale`), shift: of(`${name}.shift`), epsilon: 1e-6 });
   const sum = (a: Float64Array, b: ArrayLike<number>) => a.map((value, i) => value + b[i]);
   const depth = channels / heads;
   const headOf = (x: Float64Array, head: number) =>
