@@ -3,7 +3,7 @@
 //   EACH_SIDE    softmax(scores), normalised over the candidates and over the other classes apart (LWS: Wen et al. 2021)
 //   ACTIVATION   one-hot of the candidate with the largest z |1 - z| (CAVL: Zhang et al. 2022, eq. 7)
 //   LARGEST      one-hot of the candidate with the largest score
-//   MOVING       momentum * before + (1 - momentum) * one-hot of the candidate with the largest score (PiCO: Wang et al. 2022, eq. 6)
+// or with MOVING momentum * before + (1 - momentum) * that (PiCO: Wang et al. 2022, eq. 6, with LARGEST)
 //
 // scores, candidates (0 or 1) [batch, classes]; rows u32 [batch], all different; momentum [1] (MOVING only); table [count, classes]
 // One face a thread: classes are few, so that a row stays in cache.
@@ -16,7 +16,8 @@ struct Params {
 const KIND: u32 = 0u; // PROBABILITY; 3 is LARGEST
 const EACH_SIDE: u32 = 1u;
 const ACTIVATION: u32 = 2u;
-const MOVING: u32 = 4u;
+
+const MOVING: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> scores: array<f32>;
@@ -28,6 +29,14 @@ const MOVING: u32 = 4u;
 fn score(i: u32) -> f32 {
   let z = scores[i];
   return select(z, z * abs(1.0 - z), KIND == ACTIVATION);
+}
+
+fn keep(i: u32, confidence: f32) {
+  if (MOVING) {
+    table[i] = mix(confidence, table[i], momentum[0]);
+  } else {
+    table[i] = confidence; // whatever was there, NaN as well in memory not written before
+  }
 }
 
 @compute @workgroup_size(64)
@@ -56,12 +65,7 @@ fn main(@builtin(global_invocation_id) thread: vec3u) {
   }
   if (KIND >= ACTIVATION) {
     for (var c = 0u; c < classes; c++) {
-      let is_chosen = select(0.0, 1.0, c == chosen);
-      if (KIND == MOVING) {
-        table[target_start + c] = mix(is_chosen, table[target_start + c], momentum[0]);
-      } else {
-        table[target_start + c] = is_chosen; // whatever was there, NaN as well in memory not written before
-      }
+      keep(target_start + c, select(0.0, 1.0, c == chosen));
     }
     return;
   }
@@ -74,6 +78,6 @@ fn main(@builtin(global_invocation_id) thread: vec3u) {
   for (var c = 0u; c < classes; c++) {
     let is_candidate = candidates[start + c] > 0.0;
     let share = exp(scores[start + c] - select(best.y, best.x, is_candidate)) / select(sums.y, sums.x, is_candidate);
-    table[target_start + c] = select(select(0.0, share, KIND == EACH_SIDE), share, is_candidate);
+    keep(target_start + c, select(select(0.0, share, KIND == EACH_SIDE), share, is_candidate));
   }
 }

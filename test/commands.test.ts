@@ -318,6 +318,30 @@ suite('commands', (test) => {
     for (const words of [...faces, 'happiness', 'entropy']) assert.ok(table!.includes(words), `the table has no ${words}`);
   });
 
+  test('predict draws where each expression was read, by the last layer or by label queries', async () => {
+    await complete();
+    const asking = inScratch('asking');
+    const trained = await succeeds(
+      ...(['train', '--faces', '200', '--size', '16', '--model', 'small', '--width', '0.25', '--batch', '16', '--epochs', '1'] as const),
+      ...['--paradigm', 'pll-mim', '--set', 'width=16,layers=1', '--out', asking],
+    );
+    assert.match(trained, /paradigm +-?[\d.]+ +mean cosine of two label embeddings; -0\.143 at best/);
+    const { findings } = readJson(join(asking, 'result.json')) as { findings: Record<string, Json> };
+    assert.equal(Object.keys(findings), ['labelEmbeddingCosine', 'largestLabelEmbeddingCosine']);
+    const faces = [writeFace('left.png', 4), writeFace('right.png', 5)];
+    const [record, plain, ...explained] = await Promise.all([
+      succeeds('evaluate', asking, '--json'),
+      succeeds('predict', asking, ...faces, '--json'),
+      succeeds('predict', asking, ...faces, '--json', '--explain', inScratch('attention.png')),
+      succeeds('predict', COMPLETE, faces[0]!, '--explain', inScratch('activation.png')),
+    ]);
+    assert.equal(JSON.parse(record!).findings, findings);
+    assert.equal(JSON.parse(explained[0]!), JSON.parse(plain!));
+    assert.match(explained[1]!, 'entropy');
+    for (const name of ['attention.png', 'activation.png']) assert.ok(isPng(inScratch(name)), name);
+    assert.ok(statSync(inScratch('attention.png')).size > statSync(inScratch('activation.png')).size); // two faces, and one
+  });
+
   test('--help ends well', async () => {
     const texts = await Promise.all((['train', 'evaluate', 'predict'] as const).map((command) => succeeds(command, '--help')));
     texts.forEach((text, i) => {
@@ -395,6 +419,30 @@ const REFUSALS: Refusal[] = [
     command: 'evaluate',
     args: () => [COMPLETE, '--corruptions', 'fogg'],
     says: ['--corruptions', 'fogg', 'Did you mean fog'],
+  },
+  {
+    what: 'a run to predict by that is not there',
+    command: 'predict',
+    args: () => [inScratch('nowhere'), writeFace('seen.png', 6)],
+    says: ['nowhere: does not exist', 'Give the folder of a run'],
+  },
+  {
+    what: 'an image that is not there, to explain',
+    command: 'predict',
+    args: () => [COMPLETE, inScratch('absent.png'), '--explain', inScratch('unseen.png')],
+    says: ['absent.png'],
+  },
+  {
+    what: 'a picture that cannot be written',
+    command: 'predict',
+    args: () => [COMPLETE, writeFace('seen.png', 6), '--explain', inScratch('no folder/out.png')],
+    says: ['out.png: cannot be written: its folder does not exist', 'no folder', '--explain'],
+  },
+  {
+    what: 'a folder in the place of a picture',
+    command: 'predict',
+    args: () => [COMPLETE, writeFace('seen.png', 6), '--explain', COMPLETE],
+    says: ['cannot be written', 'is in the way', '--explain'],
   },
   {
     what: 'an image that cannot be read',

@@ -3,6 +3,9 @@ import { type Robustness, robustnessTable } from './robustness.js';
 import type { RiskAtCoverage } from './selective.js';
 import { evaluationTable, percent } from './table.js';
 
+/** By names that stay the same; `ideal` is what a figure would be at best. */
+export type Findings = Readonly<Record<string, { value: number; ideal: number; about: string }>>;
+
 /** All that was measured of one run on one split of one dataset: plain JSON, from which reports and comparisons are made. */
 export interface RunEvaluation {
   run: { path: string; checkpoint: 'best' | 'last'; model: string; paradigm: string; seed: number; data: string };
@@ -11,6 +14,9 @@ export interface RunEvaluation {
   evaluation: Evaluation;
   /** Risk at coverages from 0.01 to 1, the surest faces first. */
   riskCoverage: RiskAtCoverage[];
+
+  /** Figures of what the paradigm of the run has learned, where it tells any. */
+  findings?: Findings;
 
   /** Faces of the split of which the training faces of the run hold an exact copy; absent for the training split and for other data. */
   copies?: number;
@@ -51,7 +57,15 @@ export function calibrationFigures({ ece, classwiseEce, nll, brier, klToVotes }:
 }
 
 /** The same as text for the terminal. */
-export function runEvaluationText({ evaluation, copies, withoutCopies, shift, temperature, robustness }: RunEvaluation): string {
+export function runEvaluationText({
+  evaluation,
+  findings = {},
+  copies,
+  withoutCopies,
+  shift,
+  temperature,
+  robustness,
+}: RunEvaluation): string {
   const parts = [evaluationTable(evaluation)];
   if (shift) {
     const { classes, leftOut } = shift;
@@ -66,6 +80,10 @@ export function runEvaluationText({ evaluation, copies, withoutCopies, shift, te
         `mean class accuracy ${percent(withoutCopies.meanClassAccuracy)}, KL to votes ${withoutCopies.klToVotes.toFixed(3)}\n`,
     );
   }
+  const found = Object.values(findings).map(
+    ({ value, ideal, about }) => `  ${about.padEnd(40)}${value.toFixed(3).padStart(9)}   (${ideal.toFixed(3)} at best)\n`,
+  );
+  if (found.length > 0) parts.push(`What its paradigm has learned\n${found.join('')}`);
   if (temperature) {
     const { value, validation, evaluation: after } = temperature;
     const line = (name: string, figures: readonly string[]) =>

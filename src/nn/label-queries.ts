@@ -1,15 +1,17 @@
 /** A decoder with one learned query per class, which reads a feature map (Query2Label: Liu et al. 2021). */
+import { ShapeError } from '../errors.js';
 import * as ops from '../tensor/ops/index.js';
 import { normaliseRows } from '../tensor/ops/normalise-rows.js';
 import type { Tape } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { dense, inside, layerNorm, type Scope } from './layers.js';
-import { glorotNormal, normalOf, zeros } from './parameters.js';
+import { normalOf, zeros } from './parameters.js';
 import { feedForward, joinHeads, sinCosPositions, splitHeads } from './transformer.js';
 
 interface LabelQueryOptions {
   classes: number;
-  /** They divide the channels of the map. */
+  /** D: channels of the queries, and of the map when they read it; a multiple of 4 and of the heads. */
+  width: number;
   heads: number;
   layers: number;
 }
@@ -25,14 +27,26 @@ export interface LabelAnswers {
 }
 
 /**
- * Reads a map [N, H, W, D], D a multiple of 4, by one query per class. Of each layer: cross-attention and a feed-forward layer, each beside a shortcut and before a
- * norm. The queries begin at zero, the label embeddings are their positions; the keys have sines and cosines for theirs. Queries do not look at one another.
+ * Reads a map [N, H, W, C] by one query per class. A 1×1 convolution makes its channels D (Liu et al. 2021, section 3.2), whatever the backbone gives. Of each layer:
+ * cross-attention and a feed-forward layer, each beside a shortcut and before a norm. The queries begin at zero, the label embeddings are their positions; the
+ * keys have sines and cosines for theirs. Queries do not look at one another. A logit is w · h / √D + b: without the root, h being D numbers of about 1 behind its
+ * norm, a step of the optimiser would move logits by D times itself, and SGD at the rate that suits a backbone lets them run away.
+ * @throws ShapeError where the width does not suit the heads
  */
-export function labelQueries(scope: Scope, map: Tensor, { classes, heads, layers }: LabelQueryOptions): LabelAnswers {
+export function labelQueries(scope: Scope, map: Tensor, { classes, width: channels, heads, layers }: LabelQueryOptions): LabelAnswers {
+  if (channels % 4 !== 0 || channels % heads !== 0) {
+    throw new ShapeError(
+      `label queries of width ${channels} with ${heads} heads`,
+      'Give a width that is a multiple of 4 and of the heads.',
+      {
+        field: 'width',
+      },
+    );
+  }
   const { tape, parameters } = scope;
-  const [batch, height, width, channels] = map.shape;
+  const [batch, height, width, given] = map.shape;
   const places = height * width;
-  const values = ops.reshape(tape, map, [batch, places, channels]);
+  const values = dense(inside(scope, 'projection'), ops.reshape(tape, map, [batch, places, given]), channels);
   const positions = tape.constant('positions', [1, places, channels], sinCosPositions(height, width, channels));
   const located = ops.add(tape, values, positions);
   const embeddings = parameters.weight(inside(scope, 'embeddings').path, [classes, channels], normalOf(1), false);
@@ -53,9 +67,9 @@ export function labelQueries(scope: Scope, map: Tensor, { classes, heads, layers
     };
   }
 
-  const weight = parameters.weight(inside(scope, 'head.weight').path, [classes, channels], glorotNormal(channels, 1));
+  const weight = parameters.weight(inside(scope, 'head.weight').path, [classes, channels], normalOf(1));
   const bias = parameters.weight(inside(scope, 'head.bias').path, [classes], zeros);
-  const scores = ops.sum(tape, ops.multiply(tape, answers, weight), { axes: [2] });
+  const scores = ops.scale(tape, ops.sum(tape, ops.multiply(tape, answers, weight), { axes: [2] }), 1 / Math.sqrt(channels));
   return { logits: ops.add(tape, scores, bias), embeddings, attention };
 }
 

@@ -19,12 +19,16 @@ export function readConstants(name: string, { constants }: Paradigm, settings: s
       );
     }
     const value = text ? Number(text) : Number.NaN;
-    const { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY } = known;
-    if (!Number.isFinite(value) || rest.length > 0 || value < min || value > max) {
+    const { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY, integer = false } = known;
+    if (!Number.isFinite(value) || rest.length > 0 || value < min || value > max || (integer && !Number.isInteger(value))) {
       const range = [known.min !== undefined && `from ${min}`, known.max !== undefined && `to ${max}`].filter(Boolean).join(' ');
-      throw new UsageError(`'${setting}' sets no constant of ${name}`, `Write ${constant}=NUMBER${range && `, a number ${range}`}.`, {
-        field: '--set',
-      });
+      throw new UsageError(
+        `'${setting}' sets no constant of ${name}`,
+        `Write ${constant}=NUMBER${range && `, a ${integer ? 'whole ' : ''}number ${range}`}.`,
+        {
+          field: '--set',
+        },
+      );
     }
     values[constant] = value;
   }

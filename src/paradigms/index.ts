@@ -4,7 +4,6 @@ import { agreementWeighted, aleatoric, distribution } from './distribution.js';
 import { dmue } from './dmue.js';
 import { eac } from './eac.js';
 import { ferPlusCrossEntropy, ferPlusMajority, ferPlusMultiTarget, ferPlusProbability } from './ferplus.js';
-import { labelQueries } from './label-queries.js';
 import { ldlVa } from './ldl-va.js';
 import { moue } from './moue.js';
 import { neighbours } from './neighbours.js';
@@ -12,11 +11,13 @@ import { labelSmoothing, oneHot, singleLabel } from './one-hot.js';
 import type { Constants, Paradigm } from './paradigm.js';
 import { cavl, cc, crDpll, lws, proden, rc } from './partial-labels.js';
 import { pico } from './pico.js';
+import { pllMim } from './pll-mim.js';
 import { rul } from './rul.js';
 import { scn } from './scn.js';
 import { bornAgain, selfDistillation } from './teachers.js';
 
-export type { Constants, Lesson, Paradigm } from './paradigm.js';
+export { type Explanation, explanationOf } from './explanation.js';
+export type { Constants, Findings, Lesson, Paradigm } from './paradigm.js';
 export { logitsOf } from './paradigm.js';
 
 export const paradigms = {
@@ -47,7 +48,7 @@ export const paradigms = {
   cavl,
   'cr-dpll': crDpll,
   pico,
-  'label-queries': labelQueries,
+  'pll-mim': pllMim,
 } satisfies Record<string, Paradigm>;
 
 export type ParadigmName = keyof typeof paradigms;

@@ -1,5 +1,6 @@
 import type { FaceSet } from '../faces/face-set.js';
 import type { Tensor } from '../tensor/tensor.js';
+import type { Explanation } from './explanation.js';
 import type { Student } from './student.js';
 import type { TrainingStep } from './training-step.js';
 
@@ -10,6 +11,8 @@ export interface Constant {
   about: string;
   min?: number;
   max?: number;
+  /** Whether it is a whole number. */
+  integer?: boolean;
 }
 
 export type Constants<Name extends string = string> = Readonly<Record<Name, number>>;
@@ -23,6 +26,18 @@ export interface Lesson {
   /** What else it needs of each face, by name: [rows, any width]. */
   tables?: Readonly<Record<string, Float32Array>>;
 }
+
+/** A figure of what a method has learned. */
+export interface Finding {
+  value: number;
+  /** What it would be at best. */
+  ideal: number;
+  /** What it is, in a few words. */
+  about: string;
+}
+
+/** By names that stay the same, for result.json and evaluations. */
+export type Findings = Readonly<Record<string, Finding>>;
 
 export interface LessonContext<Name extends string = string> {
   constants: Constants<Name>;
@@ -46,7 +61,11 @@ export interface Paradigm<Name extends string = string> {
   /** Records the loss of a batch, [1], and whatever shall follow the step (`step.afterwards`). */
   loss(step: TrainingStep<Name>): Tensor;
   /** How faces [N, H, W, C] are judged once it has learned: logits [N, classes]. By default the whole network's. */
-  logits?(student: Student, faces: Tensor): Tensor;
+  logits?(student: Student, faces: Tensor, constants: Constants<Name>): Tensor;
+  /** The same logits with maps of where in the faces they were read. By default there are the network's own, if it has any. */
+  explain?(student: Student, faces: Tensor, constants: Constants<Name>): Explanation;
+  /** Figures of what is in the weights, by name, that judge faces once it has learned. */
+  findings?(weights: ReadonlyMap<string, { shape: readonly number[]; data: ArrayLike<number> }>): Findings | undefined;
 }
 
 /** Writes a paradigm down; its constants are known by name inside, and any to others. */
@@ -56,7 +75,7 @@ export function paradigm<const Name extends string = never>(
   return { constants: {}, ...definition } as unknown as Paradigm;
 }
 
-/** How a model that learned by `paradigm` judges faces [N, H, W, C]: logits [N, classes]. */
-export function logitsOf({ logits }: Paradigm, student: Student, faces: Tensor): Tensor {
-  return logits ? logits(student, faces) : student.logits(faces);
+/** How a model that learned by `paradigm` with these constants judges faces [N, H, W, C]: logits [N, classes]. */
+export function logitsOf({ logits }: Paradigm, constants: Constants, student: Student, faces: Tensor): Tensor {
+  return logits ? logits(student, faces, constants) : student.logits(faces);
 }

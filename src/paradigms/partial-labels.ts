@@ -16,7 +16,10 @@ export const CANDIDATES = {
 type Name = keyof typeof CANDIDATES;
 
 /** Candidates as targets, and the even distribution over them as the first confidence. */
-export function candidatesOf(faces: FaceSet, { constants: { votes, flip }, seed }: LessonContext<Name>): Lesson {
+export function candidatesOf(
+  faces: FaceSet,
+  { constants: { votes, flip }, seed }: LessonContext<Name>,
+): Lesson & { tables: { confidence: Float32Array } } {
   const lesson = candidateLesson(faces, { votes, flip, seed });
   const confidence = mapRows(lesson, faces, (row) => {
     const count = row.reduce((sum, value) => sum + value, 0);
@@ -29,6 +32,34 @@ export function candidatesOf(faces: FaceSet, { constants: { votes, flip }, seed 
 export function confidenceOf(step: TrainingStep): { table: Tensor; batch: Tensor } {
   const table = step.keepTable('confidence', step.lessonTable('confidence'));
   return { table, batch: gather(step.tape, table, step.rows) };
+}
+
+/** The share that confidences keep at each visit to a face; constants of PiCO (Wang et al. 2022, authors' code). */
+export const MOMENTUM = {
+  begin: { value: 0.95, min: 0, max: 1, about: 'momentum of the confidences in the first epoch; as in PiCO' },
+  end: { value: 0.8, min: 0, max: 1, about: 'momentum of the confidences in the last epoch; as in PiCO' },
+} as const satisfies Record<string, Constant>;
+
+/**
+ * Moves the confidences of the batch towards what `scores` [N, C] say of the candidates now, and returns them, [N, C].
+ * @param warmup epochs in which they stay as they are
+ */
+export function movedConfidence(
+  step: TrainingStep<keyof typeof MOMENTUM>,
+  scores: Tensor,
+  candidates: Tensor,
+  kind: 'probability' | 'largest',
+  warmup = 0,
+): Tensor {
+  const { tape, rows, constants } = step;
+  const table = step.keepTable('confidence', step.lessonTable('confidence'));
+  const momentum = step.schedule('confidence_momentum', ({ epoch, epochs }) => {
+    if (epoch < warmup) return 1;
+    const share = Math.min(1, epoch / Math.max(1, epochs));
+    return constants.begin + share * (constants.end - constants.begin);
+  });
+  updateConfidence(tape, table, { scores, candidates, rows }, { kind, momentum });
+  return gather(tape, table, rows);
 }
 
 export const cc = paradigm({

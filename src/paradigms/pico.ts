@@ -1,25 +1,12 @@
 import { dense, inside } from '../nn/layers.js';
 import { normal } from '../random.js';
-import {
-  add,
-  concat,
-  detach,
-  divide,
-  gather,
-  matmul,
-  multiply,
-  relu,
-  scale,
-  softmaxDivergence,
-  subtract,
-  sum,
-} from '../tensor/ops/index.js';
+import { add, concat, detach, divide, matmul, multiply, relu, scale, softmaxDivergence, subtract, sum } from '../tensor/ops/index.js';
 import { enqueue, updatePrototypes } from '../tensor/ops/memory-bank.js';
 import { normaliseRows } from '../tensor/ops/normalise-rows.js';
 import { updateConfidence } from '../tensor/ops/partial-label.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { paradigm } from './paradigm.js';
-import { CANDIDATES, candidatesOf, confidenceOf } from './partial-labels.js';
+import { CANDIDATES, candidatesOf, MOMENTUM, movedConfidence } from './partial-labels.js';
 import type { Student } from './student.js';
 import type { TrainingStep } from './training-step.js';
 
@@ -75,8 +62,7 @@ export const pico = paradigm({
     temperature: { value: 0.07, min: 0.001, about: 'of the contrastive loss' },
     queue: { value: 8192, min: 1, about: 'embeddings kept' },
     prototypes: { value: 0.99, min: 0, max: 1, about: 'momentum of the class prototypes' },
-    begin: { value: 0.95, min: 0, max: 1, about: 'momentum of the confidences in the first epoch' },
-    end: { value: 0.8, min: 0, max: 1, about: 'momentum of the confidences in the last epoch' },
+    ...MOMENTUM,
     warmup: {
       value: 1,
       min: 0,
@@ -100,17 +86,10 @@ export const pico = paradigm({
     const queue = step.keep('queue', [length, WIDTH], randomPoints(length));
     const queueLabels = step.keep('queue_labels', [length, classes], new Float32Array(length * classes));
     const prototypes = step.keep('prototypes', [classes, WIDTH], randomPoints(classes));
-    const confidence = confidenceOf(step);
 
-    // The classifier learns from the confidences that the prototypes of the steps before have moved.
-    const momentum = step.schedule('confidence_momentum', ({ epoch, epochs }) => {
-      if (epoch < constants.warmup) return 1; // prototypes still lie anywhere
-      const share = Math.min(1, epoch / Math.max(1, epochs));
-      return constants.begin + share * (constants.end - constants.begin);
-    });
+    // The classifier learns from the confidences that the prototypes of the steps before have moved; in the warm-up these still lie anywhere.
     const nearest = matmul(tape, detach(tape, queries), prototypes, { transposeB: true });
-    updateConfidence(tape, confidence.table, { scores: nearest, candidates, rows: step.rows }, { kind: 'moving', momentum });
-    const targets = gather(tape, confidence.table, step.rows);
+    const targets = movedConfidence(step, nearest, candidates, 'largest', constants.warmup);
     const { loss } = softmaxDivergence(tape, logits, targets, { kind: 'cross-entropy' });
 
     // Positives: of the same pseudo-label; its own other view alone while these mean nothing yet.

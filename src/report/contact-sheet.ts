@@ -1,9 +1,9 @@
 import { type FaceSet, pixelsOf, votesOf } from '../faces/face-set.js';
 import { distribution, plurality } from '../labels/votes.js';
 import { FONT, svgToPng } from './chart.js';
-import { escaped } from './escaped.js';
 import { imageUrl } from './face-image.js';
 import { expressionColours, INK, PALE_INK, RULE } from './palette.js';
+import { shortened, text } from './svg-text.js';
 
 export interface ContactSheetOptions {
   title?: string;
@@ -130,25 +130,4 @@ function rowHeight({ voteNames }: FaceSet): number {
 
 function rect(x: number, y: number, width: number, height: number, fill: string): string {
   return `<rect x="${x.toFixed(2)}" y="${y.toFixed(2)}" width="${width.toFixed(2)}" height="${height.toFixed(2)}" fill="${fill}"/>`;
-}
-
-interface TextStyle {
-  size: number;
-  colour?: string;
-  bold?: boolean;
-  /** The text ends at x instead of beginning there. */
-  end?: boolean;
-  /** Its letters stand about y instead of on it. */
-  middle?: boolean;
-}
-
-function text(x: number, y: number, content: string, { size, colour = INK, bold, end, middle }: TextStyle): string {
-  const baseline = middle ? y + 0.36 * size : y; // half the height of a capital
-  const style = `font-size="${size}" fill="${colour}"${bold ? ' font-weight="bold"' : ''}${end ? ' text-anchor="end"' : ''}`;
-  return `<text x="${x.toFixed(2)}" y="${baseline.toFixed(2)}" ${style}>${escaped(content)}</text>`;
-}
-
-/** The end of a long name tells more than its beginning, for it is often a path. */
-function shortened(name: string, length: number): string {
-  return name.length <= length ? name : `…${name.slice(1 - length)}`;
 }

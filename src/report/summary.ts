@@ -1,4 +1,5 @@
 import type { Evaluation } from '../evaluation/metrics.js';
+import type { Findings } from '../evaluation/run-evaluation.js';
 import { percent } from '../evaluation/table.js';
 import type { Picture } from './run-pictures.js';
 
@@ -9,6 +10,8 @@ export interface FinishedRun {
   test: Evaluation;
   /** Without the faces that training has seen. */
   testWithoutCopies?: Evaluation | undefined;
+  /** What the paradigm tells of these weights. */
+  findings?: Findings | undefined;
   bestEpoch: number;
   /** Of training and validation. */
   seconds: number;
@@ -18,7 +21,7 @@ export interface FinishedRun {
 
 /** The text that a person reads at the end of a run. */
 export function summary(
-  { folder, test, testWithoutCopies, bestEpoch, seconds, published }: FinishedRun,
+  { folder, test, testWithoutCopies, findings = {}, bestEpoch, seconds, published }: FinishedRun,
   pictures: readonly Picture[] = [],
 ): string {
   const lines = [
@@ -45,6 +48,11 @@ export function summary(
         ? []
         : [['', test.klToTruth.toFixed(3), 'from the true distributions, which are known for these faces']]),
       ['calibration', test.ece.toFixed(3), `expected error (ECE): ${calibration(test)}`],
+      ...Object.values(findings).map(({ value, ideal, about }, i) => [
+        i === 0 ? 'paradigm' : '',
+        value.toFixed(3),
+        `${about}; ${ideal.toFixed(3)} at best`,
+      ]),
     ]),
     '',
     ...table([

@@ -37,15 +37,18 @@ export async function removePartialFiles(folder: string): Promise<void> {
   }
 }
 
-/** Says what a failed write to `path` means and what to do about it. Anything but an error of the file system is given back unchanged. */
-export function storageError(cause: unknown, path: string): unknown {
+/**
+ * Says what a failed write to `path`, which `option` names, means and what to do about it. Anything but an error of the file system is given back
+ * unchanged.
+ */
+export function storageError(cause: unknown, path: string, option = '--out'): unknown {
   const code = (cause as NodeJS.ErrnoException | undefined)?.code;
   if (!(cause instanceof Error) || cause instanceof RunError || code === undefined) return cause;
-  const [problem, remedy] = diagnose(code, dirname(path));
+  const [problem, remedy] = diagnose(code, dirname(path), option);
   return new RunError(`cannot be written: ${problem} (${code})`, remedy, { file: path }, { cause });
 }
 
-function diagnose(code: string, folder: string): [problem: string, remedy: string] {
+function diagnose(code: string, folder: string, option: string): [problem: string, remedy: string] {
   switch (code) {
     case 'ENOSPC':
     case 'EDQUOT':
@@ -54,19 +57,19 @@ function diagnose(code: string, folder: string): [problem: string, remedy: strin
         `Make room on the disk of ${folder}; the files already there are intact, and --resume continues from the last checkpoint.`,
       ];
     case 'EFBIG':
-      return ['the file would be larger than is allowed here', 'Raise the limit (ulimit -f) or write to another disk with --out.'];
+      return ['the file would be larger than is allowed here', `Raise the limit (ulimit -f) or write to another disk with ${option}.`];
     case 'EACCES':
     case 'EPERM':
     case 'EROFS':
-      return ['the folder is read-only', `Allow writing to ${folder}, or name another folder with --out.`];
+      return ['the folder is read-only', `Allow writing to ${folder}, or name another folder with ${option}.`];
     case 'ENOENT':
     case 'ENOTDIR':
-      return ['its folder does not exist', `Create the folder ${folder}, or name another one with --out.`];
+      return ['its folder does not exist', `Create the folder ${folder}, or name another one with ${option}.`];
     case 'EISDIR':
     case 'EEXIST':
-      return ['a folder or file of this name is in the way', `Move it away, or name another folder with --out.`];
+      return ['a folder or file of this name is in the way', `Move it away, or name another folder with ${option}.`];
     default:
-      return ['the disk reported an error', `Check the disk of ${folder}, or name another folder with --out.`];
+      return ['the disk reported an error', `Check the disk of ${folder}, or name another folder with ${option}.`];
   }
 }
 

@@ -57,6 +57,7 @@ export async function evaluateRun(gpu: Gpu, options: EvaluateOptions, line: Prog
     evaluation,
     riskCoverage: riskCoveragePoints(riskOfFaces(faces, probabilities)),
   };
+  if (model.findings) record.findings = model.findings;
   if (source === home && split !== 'train') Object.assign(record, judgeWithoutCopies(faces, probabilities, dataset.train));
   if (shared) record.shift = shiftOf(shared, given, evaluation);
 

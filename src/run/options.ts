@@ -454,7 +454,14 @@ const PRETRAIN_TABLE = {
   seed: { ...TRAIN_TABLE.seed, description: 'Seed of weights, order, crops, hidden patches and generated faces' },
 };
 
-const PREDICT_TABLE = grouped('Options:', SHARED);
+const PREDICT_TABLE = grouped('Options:', {
+  explain: {
+    type: 'string',
+    description: 'File for a picture (PNG) of where in the faces each expression was read',
+    defaultText: 'none',
+  },
+  ...SHARED,
+});
 
 const { data, faces, 'leave-out': leaveOut, 'validation-share': validationShare, size, channels, seed } = TRAIN_TABLE;
 const INSPECT_TABLE = grouped('Options:', {

@@ -2,7 +2,7 @@ import type { FaceSet } from '../faces/face-set.js';
 import type { Gpu } from '../gpu/gpu.js';
 import type { ModelName, ModelOptions } from '../nn/models.js';
 import type { Parameters } from '../nn/parameters.js';
-import { logitsOf, type Paradigm } from '../paradigms/index.js';
+import { type Constants, logitsOf, type Paradigm } from '../paradigms/index.js';
 import { Student } from '../paradigms/student.js';
 import { type FaceExtent, faceStatistics, gatherFaces } from '../tensor/ops/augment.js';
 import { softmax } from '../tensor/ops/index.js';
@@ -23,6 +23,7 @@ export interface PredictorOptions extends BatchOptions {
   modelOptions: ModelOptions;
   /** By whose rule faces are judged. */
   paradigm: Paradigm;
+  constants: Constants;
 }
 
 /** A model in evaluation mode: faces in, a row of numbers for each out, such as probabilities. Shares the parameters that it is given. */
@@ -37,9 +38,9 @@ export class Predictor {
 
   /** Of probabilities. */
   static create(gpu: Gpu, parameters: Parameters, options: PredictorOptions): Promise<Predictor> {
-    const { paradigm, model, modelOptions } = options;
+    const { paradigm, constants, model, modelOptions } = options;
     return Predictor.of(gpu, options, (tape, faces) =>
-      softmax(tape, logitsOf(paradigm, new Student({ tape, parameters, path: '' }, model, modelOptions), faces)),
+      softmax(tape, logitsOf(paradigm, constants, new Student({ tape, parameters, path: '' }, model, modelOptions), faces)),
     );
   }
 

@@ -12,9 +12,9 @@ import { drawnPluralities } from '../labels/votes.js';
 import type { ModelName } from '../nn/models.js';
 import { OPTIMIZER_DEFAULTS, type OptimizerOptions } from '../optim/optimizer.js';
 import { parseSchedule, type Schedule } from '../optim/schedule.js';
-import { type Constants, constantsOf, type Lesson, paradigms } from '../paradigms/index.js';
+import { type Constants, constantsOf, type Findings, type Lesson, paradigms } from '../paradigms/index.js';
 import { AUGMENTATIONS, type FaceExtent, mostResidentBytes } from '../tensor/ops/augment.js';
-import { loadCheckpoint } from './checkpoint.js';
+import { evaluatedWeights, loadCheckpoint } from './checkpoint.js';
 import { judge, judgeWithoutCopies } from './judge.js';
 import { Learner, type LearnerOptions } from './learner.js';
 import { datasetOptions, modelOptions, requireOptionsOf, type TrainOptions, trainConfig } from './options.js';
@@ -40,6 +40,8 @@ export interface TrainingResult {
   /** The same without the test faces that have an exact copy among the training faces, where there are any. */
   testWithoutCopies: Evaluation | undefined;
   validation: Evaluation;
+  /** What the paradigm tells of the weights that are tested. */
+  findings: Findings | undefined;
   /** [test faces, classes] */
   testProbabilities: Float32Array;
   bestEpoch: number;
@@ -177,7 +179,7 @@ async function trainOn(
 
 /** Does the steps of a run, then tests what was best on validation. */
 async function learnAndTest(
-  { gpu, dataset, folder, options, line, model }: Setup,
+  { gpu, dataset, folder, options, line, model, constants }: Setup,
   learner: Learner,
   loop: TrainingLoop,
 ): Promise<TrainingResult> {
@@ -187,6 +189,7 @@ async function learnAndTest(
       model,
       modelOptions: modelOptions(options, dataset.classes.length),
       paradigm: paradigms[options.paradigm],
+      constants,
       batch: options.batch,
       source: extentOf(faces),
       input: { height: options.size, width: options.size, channels: options.channels },
@@ -199,13 +202,15 @@ async function learnAndTest(
     return { score: evaluation.accuracy, record: evaluation as never, text: inWords(evaluation) };
   });
 
-  learner.write(await loadCheckpoint(folder.existingCheckpoint('best')));
+  const best = await loadCheckpoint(folder.existingCheckpoint('best'));
+  learner.write(best);
   const { evaluation: validation } = await evaluate(dataset.validation, 'validation');
   const { evaluation: test, probabilities: testProbabilities } = await evaluate(dataset.test, 'test');
   const { withoutCopies: testWithoutCopies } = judgeWithoutCopies(dataset.test, testProbabilities, dataset.train);
   line.end();
   const { bestEpoch, steps, seconds } = loop;
   folder.log({ type: 'test', step: steps + 1, evaluation: test as never });
+  const findings = paradigms[options.paradigm].findings?.(evaluatedWeights(best));
   const { peakBytes, boundBytes } = learner.program.memory;
   const record = {
     bestEpoch,
@@ -217,10 +222,11 @@ async function learnAndTest(
     validation,
     test,
     testWithoutCopies,
+    findings,
   };
   evaluator?.destroy();
   learner.destroy();
-  return { folder, dataset, test, testWithoutCopies, validation, testProbabilities, bestEpoch, seconds, record: record as never };
+  return { folder, dataset, test, testWithoutCopies, validation, findings, testProbabilities, bestEpoch, seconds, record: record as never };
 }
 
 /** Mean of what the models of earlier runs say of the training faces, [faces, classes]. @throws UsageError for a run that tells other classes. */

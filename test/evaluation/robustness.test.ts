@@ -46,7 +46,7 @@ suite('evaluation of a run', (test) => {
   test('the text has the parts that were measured', () => {
     const plain = runEvaluationText(exampleRecord(clean));
     assert.match(plain, 'Against the majority label (100 of 100 faces)');
-    for (const word of ['Temperature', 'Without', 'share', 'corruption ']) assert.not.match(plain, word);
+    for (const word of ['Temperature', 'Without', 'share', 'corruption ', 'learned']) assert.not.match(plain, word);
 
     const text = runEvaluationText({
       ...exampleRecord(clean),
@@ -59,7 +59,9 @@ suite('evaluation of a run', (test) => {
         evaluation: other,
       },
       robustness: result,
+      findings: { spread: { value: -0.125, ideal: -0.5, about: 'mean cosine of two label embeddings' } },
     });
+    assert.match(text, /What its paradigm has learned\n {2}mean cosine of two label embeddings +-0\.125 +\(-0\.500 at best\)\n/);
     assert.match(text, 'Without the 3 faces of which training has an exact copy: accuracy 50.00 %');
     assert.match(text, 'share: happiness, fear\n  left out: contempt of the model, and 1,234 faces with a majority for bored');
     assert.match(text, 'Temperature 1.500');

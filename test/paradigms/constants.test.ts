@@ -28,6 +28,8 @@ suite('constants of paradigms', (test) => {
     ['label-smoothing', 'smoothing=', 'smoothing=NUMBER'],
     ['label-smoothing', 'smoothing', 'smoothing=NUMBER'],
     ['label-smoothing', 'smoothing=0.1=0.2', 'smoothing=NUMBER'],
+    ['pll-mim', 'decoder=0.5', 'decoder=NUMBER, a whole number from 0 to 1'],
+    ['pll-mim', 'heads=2.5', 'heads=NUMBER, a whole number from 1'],
   ] as [ParadigmName, string, ...string[]][])
     test(`${name} refuses ${settings}`, async () => {
       await rejects(() => constantsOf(name, settings), UsageError, '--set', ...parts);

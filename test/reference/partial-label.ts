@@ -34,15 +34,19 @@ export function partialLabelLoss({ logits, candidates, weights, classes }: Rows,
   return losses.reduce((a, b) => a + b, 0) / losses.length;
 }
 
-export type ConfidenceKind = 'probability' | 'each-side' | 'activation' | 'largest' | 'moving';
+export type ConfidenceKind = 'probability' | 'each-side' | 'activation' | 'largest';
 
-/** The new row of one face. */
-export function confidence(scores: number[], set: number[], before: number[], kind: ConfidenceKind, momentum: number): number[] {
-  if (kind === 'activation' || kind === 'largest' || kind === 'moving') {
+/** The new row of one face; without momentum it owes nothing to the one before. */
+export function confidence(scores: number[], set: number[], before: number[], kind: ConfidenceKind, momentum?: number): number[] {
+  const now = presentConfidence(scores, set, kind);
+  return momentum === undefined ? now : now.map((share, c) => momentum * before[c] + (1 - momentum) * share);
+}
+
+function presentConfidence(scores: number[], set: number[], kind: ConfidenceKind): number[] {
+  if (kind === 'activation' || kind === 'largest') {
     const values = scores.map((z, c) => (set[c] ? (kind === 'activation' ? z * Math.abs(1 - z) : z) : Number.NEGATIVE_INFINITY));
     const best = values.indexOf(Math.max(...values));
-    const chosen = before.map((_, c) => (c === best ? 1 : 0));
-    return kind === 'moving' ? before.map((share, c) => momentum * share + (1 - momentum) * chosen[c]) : chosen;
+    return values.map((_, c) => (c === best ? 1 : 0));
   }
   const p = softmaxRow(scores);
   const inside = p.reduce((sum, share, c) => sum + (set[c] ? share : 0), 0);

@@ -1,5 +1,5 @@
 import { EXPRESSIONS } from '#src/faces/expressions.js';
-import { expressionColours } from '#src/report/palette.js';
+import { expressionColours, scaleColour } from '#src/report/palette.js';
 import { assert, suite } from '../support/suite.js';
 
 /** What is left of linear RGB without one kind of cone (Machado, Oliveira and Fernandes 2009, severity 1). */
@@ -40,12 +40,35 @@ suite('palette', (test) => {
     assert.equal([colours[1], colours[3]], expressionColours(['happiness', 'neutral']));
   });
 
+  test('the scale goes from dark to light, and what lies beyond has the colours of its ends', () => {
+    assert.equal(scaleColour(0), [0x44, 0x01, 0x54]);
+    assert.equal(scaleColour(1), [0xfd, 0xe7, 0x25]);
+    assert.equal(scaleColour(-1), scaleColour(0));
+    assert.equal(scaleColour(7), scaleColour(1));
+    assert.equal(scaleColour(0.05), [70, 18.5, 100.5]);
+  });
+
   test('more names than colours still get one each', () => {
     const colours = expressionColours(Array.from({ length: 30 }, (_, i) => `feeling ${i}`));
     assert.ok(colours.every((colour) => /^#[0-9a-f]{6}$/.test(colour)));
   });
 
   for (const [name, sight] of Object.entries(SIGHT)) {
+    test(`equal steps on the scale look alike with ${name}, and lighter with each`, () => {
+      const shares = Array.from({ length: 11 }, (_, i) => i / 10);
+      const hex = (share: number) =>
+        `#${scaleColour(share)
+          .map((value) => Math.round(value).toString(16).padStart(2, '0'))
+          .join('')}`;
+      const colours = shares.map((share) => seen(hex(share), sight));
+      const steps = colours.slice(1).map((colour, i) => Math.hypot(...colour.map((value, k) => value - colours[i][k])));
+      const mean = steps.reduce((a, b) => a + b) / steps.length;
+      for (const [i, step] of steps.entries()) {
+        assert.ok(step > 0.5 * mean && step < 1.8 * mean, `step ${i} is ${(step / mean).toFixed(2)} of the mean`);
+        assert.ok(colours[i + 1][0] > colours[i][0] + 0.02, `step ${i} is not lighter`);
+      }
+    });
+
     test(`expressions stay apart with ${name}`, () => {
       const colours = expressionColours(EXPRESSIONS).map((colour) => seen(colour, sight));
       for (const [i, a] of colours.entries()) {

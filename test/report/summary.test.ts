@@ -25,6 +25,13 @@ suite('summary', (test) => {
     assert.match(summary({ ...run, test: { ...run.test, klToTruth: 0.125 } }), /0\.125 +from the true distributions/);
   });
 
+  test('what the paradigm tells of its weights stands behind the figures of all', () => {
+    const finding = (value: number, about: string) => ({ value, ideal: -1 / 7, about });
+    const text = summary({ ...run, findings: { mean: finding(-0.1, 'mean cosine'), largest: finding(0.25, 'largest cosine') } });
+    assert.match(text, /\n {2}paradigm +-0\.100 +mean cosine; -0\.143 at best\n +0\.250 +largest cosine; -0\.143 at best\n\n/);
+    assert.not.match(summary(run), 'paradigm');
+  });
+
   test('puts calibration in words', () => {
     const words = (right: number, confidence: number) => summary({ ...run, test: exampleEvaluation({ right, confidence }) });
     assert.match(words(80, 0.81), 'ECE): well calibrated; 81.0 % sure on average and 80.0 % right');

@@ -52,6 +52,7 @@ gpuSuite('corrupter', (test) => {
       model: 'small',
       modelOptions,
       paradigm: paradigms.distribution,
+      constants: {},
       batch: 4,
       source,
       input: source,

@@ -70,6 +70,7 @@ async function predict(gpu: Gpu, learner: Learner, { pixels, labels: { length: c
     model: 'small',
     modelOptions: MODEL,
     paradigm: ferPlusCrossEntropy,
+    constants: {},
     batch: BATCH,
     source: EXTENT,
     input: EXTENT,

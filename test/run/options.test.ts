@@ -372,9 +372,10 @@ suite('options of evaluate and predict', (test) => {
   });
 
   test('predict', () => {
-    assert.equal(parsePredictOptions(['r', 'a.png', '--json', 'b.png']), {
+    assert.equal(parsePredictOptions(['r', 'a.png', '--json', 'b.png', '--explain', 'c.png']), {
       run: 'r',
       images: ['a.png', 'b.png'],
+      explain: 'c.png',
       checkpoint: 'best',
       json: true,
       adapter: undefined,

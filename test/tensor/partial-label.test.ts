@@ -65,13 +65,14 @@ gpuSuite('partial labels', (test) => {
     assertClose(gradients.logits, [1, -1, 0]);
   });
 
-  for (const kind of ['probability', 'each-side', 'activation', 'largest', 'moving'] as ConfidenceKind[]) {
-    test(`confidence by ${kind} is written to the rows of the batch, and to no others`, async (gpu) => {
-      const [batch, classes, count, momentum] = [67, 5, 100, 0.8];
+  const kinds: ConfidenceKind[] = ['probability', 'each-side', 'activation', 'largest'];
+  for (const [kind, momentum] of kinds.flatMap((kind) => [undefined, 0.8].map((momentum) => [kind, momentum] as const))) {
+    test(`${momentum ? 'moving ' : ''}confidence by ${kind} is written to the rows of the batch, and to no others`, async (gpu) => {
+      const [batch, classes, count] = [67, 5, 100];
       const scores = randomArray([batch, classes], 3, 2);
       const sets = candidatesOf(batch, classes);
       // All but a running mean owe nothing to what was there.
-      const before = randomArray([count, classes], 4).map((x, i) => (kind === 'moving' || i % 3 ? (x + 1) / 2 : Number.NaN));
+      const before = randomArray([count, classes], 4).map((x, i) => (momentum || i % 3 ? (x + 1) / 2 : Number.NaN));
       const rows = Uint32Array.from({ length: batch }, (_, i) => (i * 37) % count);
       const tape = new Tape(gpu);
       const table = tape.input('table', [count, classes]);
@@ -83,7 +84,7 @@ gpuSuite('partial labels', (test) => {
           candidates: tape.constant('candidates', [batch, classes], sets),
           rows: tape.constant('rows', [batch], rows),
         },
-        { kind, ...(kind === 'moving' && { momentum: tape.constant('momentum', [1], Float32Array.of(momentum)) }) },
+        { kind, ...(momentum && { momentum: tape.constant('momentum', [1], Float32Array.of(momentum)) }) },
       );
       const program = await Program.compile(gpu, tape);
       program.write(table, before);
@@ -103,9 +104,15 @@ gpuSuite('partial labels', (test) => {
     const [logits, candidates, rows] = [tape.input('z', [4, 3]), tape.input('y', [4, 2]), tape.input('rows', [4], 'u32')];
     await rejects(() => partialLabelLoss(tape, logits, candidates, { kind: 'candidates' }), ShapeError, 'All are [N, C]');
     await rejects(
-      () => updateConfidence(tape, tape.input('t', [9, 3]), { scores: logits, candidates: logits, rows }, { kind: 'moving' }),
+      () =>
+        updateConfidence(
+          tape,
+          tape.input('t', [9, 3]),
+          { scores: logits, candidates: logits, rows },
+          { kind: 'largest', momentum: tape.input('momentum', [4]) },
+        ),
       ShapeError,
-      'a momentum [1] for moving',
+      'a momentum [1] or none',
     );
     assert.is(tape.launches.length, 0);
   });

@@ -7,7 +7,7 @@ import { launchSum } from './reduce.js';
 /** Values of KIND in shaders/partial_label_loss.wgsl. */
 const LOSSES = { candidates: 0, leveraged: 1, complement: 2 } as const;
 /** Values of KIND in shaders/confidence_update.wgsl. */
-const CONFIDENCES = { probability: 0, 'each-side': 1, activation: 2, largest: 3, moving: 4 } as const;
+const CONFIDENCES = { probability: 0, 'each-side': 1, activation: 2, largest: 3 } as const;
 
 const THREADS_PER_GROUP = 64;
 
@@ -58,10 +58,10 @@ export function partialLabelLoss(
 export interface ConfidenceOptions {
   /**
    * `probability`: softmax within the candidates; `each-side`: softmax within the candidates and within the others; `activation`: one-hot of the candidate with
-   * the largest z·|1 − z|; `largest`: one-hot of that with the largest score; `moving`: a running mean of the one-hot of the candidate with the largest score.
+   * the largest z·|1 − z|; `largest`: one-hot of that with the largest score.
    */
   kind: keyof typeof CONFIDENCES;
-  /** Share kept by `moving`, [1]. */
+  /** Share of what was in the row that stays, [1]; by default none. */
   momentum?: Tensor;
 }
 
@@ -81,13 +81,13 @@ export function updateConfidence(
 ): void {
   requireRows('confidence update', scores, [candidates]);
   const [batch, classes] = scores.shape;
-  if (table.shape[1] !== classes || rows.size !== batch || rows.dtype !== 'u32' || (kind === 'moving') !== (momentum !== undefined))
+  if (table.shape[1] !== classes || rows.size !== batch || rows.dtype !== 'u32' || (momentum && momentum.size !== 1))
     throw new ShapeError(
       `confidence update (${kind}) of a table [${table.shape}] at ${rows.dtype} rows [${rows.shape}] from scores [${scores.shape}]`,
-      'Give a table [M, C], u32 rows [N], scores [N, C], and a momentum [1] for moving.',
+      'Give a table [M, C], u32 rows [N], scores [N, C], and a momentum [1] or none.',
     );
   tape.launch('confidence_update', {
-    constants: { KIND: CONFIDENCES[kind] },
+    constants: { KIND: CONFIDENCES[kind], MOVING: momentum !== undefined },
     params: { batch, classes },
     tensors: { scores, candidates, rows, momentum: momentum ?? scores, table },
     groups: Math.ceil(batch / THREADS_PER_GROUP),
