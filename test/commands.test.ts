@@ -541,20 +541,17 @@ suite('the compare command', (test) => {
     // The teacher that was missing locks nothing; one that a run has learned from is kept to.
     const taught = ['--paradigms', 'born-again', '--seeds', '1', '--teacher'];
     await succeeds('compare', ...common, ...taught, join(out, 'one-hot-s0'));
-    for (const [args, ...parts] of [
+    const refusals: [string[], ...string[]][] = [
       [['--epochs', '2'], '--epochs', 'another --out'],
-      [['--paradigms', 'born-again'], 'Name them: --teacher'],
-      [[...taught, 'other'], '--teacher', 'one-hot-s0, not other'],
       [['--precision', 'f16'], '--precision f32, not f16'],
-      [['--paradigms', 'one-hot,one-hot'], 'named twice'],
-      [['--paradigms', 'one-hut'], 'Did you mean one-hot?'],
-      [['--paradigms', 'moue:teachr=0'], "no constant 'teachr'"],
+      [[...taught, 'other'], '--teacher', 'one-hot-s0, not other'],
       [['--corruptions', 'fogg'], 'Did you mean fog?'],
-    ] as [string[], ...string[]][]) {
-      const { status, stderr } = await run('compare', ...common, ...args);
-      assert.is(status, 1);
-      for (const part of parts) assert.match(stderr, part);
-    }
+    ];
+    const outcomes = await Promise.all(refusals.map(([args]) => run('compare', ...common, ...args)));
+    refusals.forEach(([, ...parts], i) => {
+      assert.is(outcomes[i]!.status, 1);
+      for (const part of parts) assert.match(outcomes[i]!.stderr, part);
+    });
   });
 });
 

@@ -336,6 +336,15 @@ suite('options of compare', (test) => {
   });
 });
 
+suite('paradigms to compare', (test) => {
+  for (const [names, ...parts] of [
+    ['one-hot,one-hot', 'named twice'],
+    ['one-hut', 'Did you mean one-hot?'],
+    ['moue:teachr=0', "no constant 'teachr'"],
+  ])
+    test(`refuses ${names}`, async () => void (await rejects(() => parseCompareOptions(['--paradigms', names]), UsageError, ...parts)));
+});
+
 suite('options of evaluate and predict', (test) => {
   test('evaluate', () => {
     assert.equal(parseEvaluateOptions(['runs/a']), {
