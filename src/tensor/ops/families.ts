@@ -99,7 +99,7 @@ export function tuningFor(shader: string): Tuning {
   if (!product) return {};
   if (shader.endsWith('_direct')) return { [product]: { family: 'direct' } };
   if (shader.endsWith('_tiled')) return { [product]: FEW_REGISTERS[0] };
-  return { [product]: { family: 'outer-product', winograd: false } };
+  return { [product]: { family: 'outer-product', winograd: false, texture: true } };
 }
 
 /** Workgroups below which a smaller tile is better than an adapter half idle. */
