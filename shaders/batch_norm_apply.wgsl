@@ -1,7 +1,7 @@
 // Batch normalisation whose moments batch_norm_forward has found already: its output once more, and nothing else.
-//   output = act((input - mean) / sqrt(variance + epsilon) * scale + shift + residual), act = max(0, ·) with RELU
+//   output = act((input - mean) / sqrt(variance + epsilon) * scale + shift + residual), act = max(0, ·) where relu is 1
 //
-// input, residual (with RESIDUAL; else any tensor), output  [rows, C], C = 4 * columns; all rows or some of them
+// input, residual (any tensor where has_residual is 0), output  [rows, C], C = 4 * columns; all rows or some of them
 // moments                                                   [.., 2, C]: mean and variance of the batch first
 // scale, shift                                              [C]
 
@@ -13,6 +13,8 @@ struct Params {
   block: u32,
   rows: u32,
   rows_per_part: u32,
+  has_residual: u32,
+  relu: u32,
   epsilon: f32,
 }
 

@@ -1,10 +1,10 @@
 // Batch normalisation:
-//   output = act((input - mean) / sqrt(variance + epsilon) * scale + shift + residual), act = max(0, ·) with RELU
+//   output = act((input - mean) / sqrt(variance + epsilon) * scale + shift + residual), act = max(0, ·) where relu is 1
 // with the running values, or with BATCH_MOMENTS with mean and (biased) variance of all batch_rows, from those of the chunks, and then
 //   running_mean     += momentum * (mean - running_mean)
 //   running_variance += momentum * (unbiased variance - running_variance)
 //
-// input, residual (with RESIDUAL; else any tensor), output  [rows, C], C = 4 * columns; all rows or some of them
+// input, residual (any tensor where has_residual is 0), output  [rows, C], C = 4 * columns; all rows or some of them
 // moments                                                   [1 + chunks, 2, C]: mean and variance, written here; by chunk from batch_norm_statistics
 // scale, shift, running_mean, running_variance              [C]
 //
@@ -21,6 +21,8 @@ struct Params {
   block: u32,
   rows: u32,
   rows_per_part: u32,
+  has_residual: u32,
+  relu: u32,
   once: u32, // 1 in the one launch that writes moments and running values
   batch_rows: u32,
   rows_per_chunk: u32,

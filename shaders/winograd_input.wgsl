@@ -5,7 +5,9 @@
 // input        [batch, height, width, channels]
 // transformed  [36, images · tiles_y · tiles_x, channels]
 //
-// A thread transforms one channel of one tile in registers: with four channels a thread, drivers take seconds to compile this many loads.
+// A thread transforms one channel of one tile: with four channels a thread, drivers take seconds to compile this many loads. The loop over the columns
+// ends at a number that drivers do not know, or they would write it out, and take twice as long; with each turn the columns move up by one, as an array
+// with a running index would not stay in registers.
 
 struct Params {
   first_image: u32,
@@ -17,6 +19,7 @@ struct Params {
   tiles_x: u32,
   pad_top: u32,
   pad_left: u32,
+  points: u32, // 6 on a side of a tile
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -35,6 +38,7 @@ fn main(
   let channels = params.channels;
   let tiles_x = params.tiles_x;
   let tiles_y = params.tiles_y;
+  let points = params.points;
   let threads = params.images * tiles_y * tiles_x * channels;
   if (thread >= threads) {
     return;
@@ -46,21 +50,28 @@ fn main(
   let top = tile / tiles_x % tiles_y * 4u - params.pad_top;
   let image = (params.first_image + tile / (tiles_x * tiles_y)) * height;
 
+  let line = width * channels;
+  var corner = ((image + top) * width + left) * channels + channel;
   var columns: array<array<f32, 6>, 6>; // of Bᵀ·d
-  for (var j = 0u; j < 6u; j++) { // unroll
-    let x = left + j;
+  for (var x = left; x != left + points; x++) {
+    for (var j = 0u; j < 5u; j++) { // unroll
+      columns[j] = columns[j + 1u];
+    }
     var d: array<f32, 6>;
     for (var i = 0u; i < 6u; i++) { // unroll
       let y = top + i;
       let inside = y < height && x < width;
-      d[i] = select(0.0, input[select(0u, ((image + y) * width + x) * channels + channel, inside)], inside);
+      d[i] = select(0.0, input[select(0u, corner + i * line, inside)], inside);
     }
-    columns[j] = transform(d);
+    columns[5] = transform(d);
+    corner += channels;
   }
+  var at = thread;
   for (var i = 0u; i < 6u; i++) { // unroll
     let row = transform(array(columns[0][i], columns[1][i], columns[2][i], columns[3][i], columns[4][i], columns[5][i]));
     for (var j = 0u; j < 6u; j++) { // unroll
-      transformed[(6u * i + j) * threads + thread] = row[j];
+      transformed[at] = row[j];
+      at += threads;
     }
   }
 }

@@ -7,7 +7,7 @@
 // residual  as output; any tensor where has_residual is 0
 // output    [batch, height, width, columns]
 //
-// A thread transforms one channel of one tile in registers.
+// A thread transforms one channel of one tile.
 
 // #include "lib/rectify.wgsl"
 
@@ -22,6 +22,7 @@ struct Params {
   has_bias: u32,
   has_residual: u32,
   relu: u32,
+  points: u32, // 6 on a side of a tile, told as to winograd_input
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -48,12 +49,15 @@ fn main(
   }
 
   var lines: array<array<f32, 4>, 6>; // of Aᵀ·m, down
-  for (var j = 0u; j < 6u; j++) { // unroll
+  for (var k = 0u; k < params.points; k++) {
+    for (var j = 0u; j < 5u; j++) { // unroll
+      lines[j] = lines[j + 1u];
+    }
     var m: array<f32, 6>;
     for (var i = 0u; i < 6u; i++) { // unroll
-      m[i] = products[(6u * i + j) * threads + thread];
+      m[i] = products[(6u * i + k) * threads + thread];
     }
-    lines[j] = transform(m);
+    lines[5] = transform(m);
   }
 
   let tile = thread / columns;

@@ -5,11 +5,12 @@
 // products         [36, channels, columns]
 // weight_gradient  [3, 3, channels, columns]
 //
-// A thread transforms one pair of channels in registers.
+// A thread transforms one pair of channels.
 
 struct Params {
   size: u32, // channels · columns
   accumulate: u32,
+  points: u32, // 6 on a side of a tile, told as to winograd_input
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -29,12 +30,15 @@ fn main(
   }
   let accumulate = params.accumulate != 0u;
   var columns: array<array<f32, 3>, 6>; // of Aᵀ·m
-  for (var j = 0u; j < 6u; j++) { // unroll
+  for (var k = 0u; k < params.points; k++) {
+    for (var j = 0u; j < 5u; j++) { // unroll
+      columns[j] = columns[j + 1u];
+    }
     var m: array<f32, 6>;
     for (var i = 0u; i < 6u; i++) { // unroll
-      m[i] = products[(6u * i + j) * size + thread];
+      m[i] = products[(6u * i + k) * size + thread];
     }
-    columns[j] = transform(m);
+    columns[5] = transform(m);
   }
   // An array with a running index: written out, the stores would double the time that a driver takes to compile.
   var taps: array<f32, 9>;

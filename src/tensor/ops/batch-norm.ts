@@ -71,17 +71,18 @@ export function batchNorm(tape: Tape, input: Tensor, state: BatchNormState, opti
     );
   }
   const relu = activation === 'relu';
+  const epilogue = { has_residual: residual ? 1 : 0, relu: relu ? 1 : 0 };
   const output = tape.tensor('batch_norm', input.shape, input.dtype);
   overRows(tape, division, { input, output, ...(residual && { residual }) }, (run, part, groups) =>
     tape.launch('batch_norm_forward', {
-      constants: { ...constants, BATCH_MOMENTS: training, RELU: relu, RESIDUAL: residual !== undefined },
-      params: { ...part, batch_rows: rows, rows_per_chunk: rowsPerChunk, chunks, epsilon, momentum },
+      constants: { ...constants, BATCH_MOMENTS: training },
+      params: { ...part, ...epilogue, batch_rows: rows, rows_per_chunk: rowsPerChunk, chunks, epsilon, momentum },
       tensors: { moments, scale, shift, residual: scale, running_mean: runningMean, running_variance: runningVariance, ...run },
       groups,
       again: {
         shader: 'batch_norm_apply',
-        constants: { ...constants, RELU: relu, RESIDUAL: residual !== undefined },
-        params: { columns, block, rows: part.rows, rows_per_part: part.rows_per_part, epsilon },
+        constants,
+        params: { columns, block, rows: part.rows, rows_per_part: part.rows_per_part, ...epilogue, epsilon },
         tensors: { moments, scale, shift, residual: scale, ...run },
       },
     }),
@@ -103,8 +104,8 @@ export function batchNorm(tape: Tape, input: Tensor, state: BatchNormState, opti
       const unused = tape.tensor('unused', [4]);
       overChunks(tape, division, summed, (run, size, groups) =>
         tape.launch('batch_norm_backward_sums', {
-          constants: { ...constants, RELU: relu },
-          params: { ...size, epsilon },
+          constants,
+          params: { ...size, relu: epilogue.relu, epsilon },
           tensors: { moments, output: scale, masked_gradient: unused, partials, ...run },
           groups,
         }),

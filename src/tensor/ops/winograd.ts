@@ -25,9 +25,10 @@ export interface WinogradTensors {
   output: Tensor;
 }
 
-/** Side of an output tile, and the points at which a tile's polynomials are multiplied. */
+/** Side of an output tile, and the points at which a tile's polynomials are multiplied: along a side, and in all. */
 const TILE = 4;
-const POINTS = 36;
+const SIDE = 6;
+const POINTS = SIDE ** 2;
 const THREADS = 64;
 /** Of transformed tiles at a time: little memory, but few launches, as each takes JavaScript 5 µs. From 4 MiB on a step is no faster. */
 const CHUNK_BYTES = 10 * 2 ** 20;
@@ -66,15 +67,14 @@ export function launchWinograd(
   const grid = gridOf(geometry);
   const weights = tape.tensor('winograd.weight', [POINTS, ...weight.shape.slice(2)]);
   tape.launch('winograd_weight', {
-    constants: { FLIP: flipped },
-    params: { size: channels * columns },
+    params: { size: channels * columns, flip: flipped ? 1 : 0, points: SIDE },
     tensors: { weight, transformed: weights },
     groups: groupsOf(channels * columns),
   });
   for (const { first_image, images, tiles } of chunksOf(geometry, chunkBytes)) {
     const transformed = tape.tensor('winograd.input', [POINTS, tiles, channels]);
     tape.launch('winograd_input', {
-      params: { first_image, images, height, width, channels, ...grid, pad_top, pad_left },
+      params: { first_image, images, height, width, channels, ...grid, pad_top, pad_left, points: SIDE },
       tensors: { input, transformed },
       groups: groupsOf(tiles * channels),
     });
@@ -84,7 +84,7 @@ export function launchWinograd(
     tape.launch('winograd_output', {
       params: {
         ...{ first_image, images, height: output_height, width: output_width, columns, ...grid },
-        ...{ has_bias: bias ? 1 : 0, has_residual: residual ? 1 : 0, relu: relu ? 1 : 0 },
+        ...{ has_bias: bias ? 1 : 0, has_residual: residual ? 1 : 0, relu: relu ? 1 : 0, points: SIDE },
       },
       tensors: { products, bias: bias ?? weight, residual: residual ?? products, output },
       groups: groupsOf(tiles * columns),
@@ -107,13 +107,13 @@ export function launchWinogradWeightGradient(
   for (const { first_image, images, tiles } of chunksOf(geometry, chunkBytes)) {
     const inputs = tape.tensor('winograd.input', [POINTS, tiles, channels]);
     tape.launch('winograd_input', {
-      params: { first_image, images, height, width, channels, ...grid, pad_top, pad_left },
+      params: { first_image, images, height, width, channels, ...grid, pad_top, pad_left, points: SIDE },
       tensors: { input, transformed: inputs },
       groups: groupsOf(tiles * channels),
     });
     const gradients = tape.tensor('winograd.output_gradient', [POINTS, tiles, columns]);
     tape.launch('winograd_output_gradient', {
-      params: { first_image, images, height: output_height, width: output_width, columns, ...grid },
+      params: { first_image, images, height: output_height, width: output_width, columns, ...grid, points: SIDE },
       tensors: { output_gradient: outputGradient, transformed: gradients },
       groups: groupsOf(tiles * columns),
     });
@@ -121,7 +121,7 @@ export function launchWinogradWeightGradient(
     const extent = { batch: POINTS, rows: channels, depth: tiles, columns };
     launchProduct(tape, extent, side(inputs, true), side(gradients, false), products, { flops: directFlops(geometry, images) });
     tape.launch('winograd_weight_gradient', {
-      params: { size: channels * columns, accumulate: first_image > 0 ? 1 : 0 },
+      params: { size: channels * columns, accumulate: first_image > 0 ? 1 : 0, points: SIDE },
       tensors: { products, weight_gradient: weightGradient },
       groups: groupsOf(channels * columns),
     });
