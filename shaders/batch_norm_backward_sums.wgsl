@@ -1,10 +1,10 @@
 // First stage of the gradients of batch normalisation: per channel and chunk of rows Σ g·x̂ and Σ g, where
 //   x̂ = (input - mean) / sqrt(variance + epsilon)
-//   g = output_gradient, and where relu is 1 0 where the output is not positive
+//   g = output_gradient, and with RELU 0 where the output is not positive
 //
-// input, output (any tensor where relu is 0), output_gradient  [rows, C], C = 4 * columns; all rows or some of them
+// input, output (with RELU; else any tensor), output_gradient  [rows, C], C = 4 * columns; all rows or some of them
 // moments                                                      [·, 2, C]: first mean and variance
-// masked_gradient                                              [rows, C]: g where relu is 1; else any other tensor, untouched
+// masked_gradient                                              [rows, C]: g, with RELU; else any other tensor, untouched
 // partials                                                     [chunks, 2, C]: Σ g·x̂, then Σ g
 //
 // g is what the input's gradient is made of, and the residual's gradient itself: writing it here costs no more traffic than masking twice.
@@ -12,13 +12,14 @@
 
 // #include "lib/column_blocks.wgsl"
 
+const RELU: bool = false;
+
 struct Params {
   columns: u32,
   block: u32,
   rows: u32,
   rows_per_chunk: u32,
   first_chunk: u32,
-  relu: u32,
   epsilon: f32,
 }
 
@@ -35,14 +36,13 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
   let columns = params.columns;
   let place = place_of(workgroup.x + workgroup.y * workgroups.x, thread, columns, params.block);
   let centre = moments[place.column];
-  let relu = params.relu != 0u;
   let first = place.part * params.rows_per_chunk;
   let end = min(first + params.rows_per_chunk, params.rows);
   var products = vec4f(); // of g and the centred input
   var sum = vec4f();
   for (var i = min(first + place.lane, end) * columns + place.column; i < end * columns; i += place.lanes * columns) {
     var gradient = output_gradient[i];
-    if (relu) {
+    if (RELU) {
       gradient = select(gradient, vec4f(), output[i] <= vec4f());
       masked_gradient[i] = gradient;
     }

@@ -49,15 +49,18 @@ fn main(
   }
 
   var lines: array<array<f32, 4>, 6>; // of Aᵀ·m, down
+  let line = 6u * threads;
+  var at = thread;
   for (var k = 0u; k < params.points; k++) {
     for (var j = 0u; j < 5u; j++) { // unroll
       lines[j] = lines[j + 1u];
     }
     var m: array<f32, 6>;
     for (var i = 0u; i < 6u; i++) { // unroll
-      m[i] = products[(6u * i + k) * threads + thread];
+      m[i] = products[at + i * line];
     }
     lines[5] = transform(m);
+    at += threads;
   }
 
   let tile = thread / columns;

@@ -5,7 +5,7 @@
 // output_gradient  [batch, height, width, columns]
 // transformed      [36, images · tiles_y · tiles_x, columns]
 //
-// A thread transforms one channel of one tile.
+// A thread transforms one channel of one tile in registers.
 
 struct Params {
   first_image: u32,
@@ -15,7 +15,6 @@ struct Params {
   columns: u32,
   tiles_y: u32, // of one image
   tiles_x: u32,
-  points: u32, // 6 on a side of a tile, told as to winograd_input
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -44,8 +43,6 @@ fn main(
   let top = tile / tiles_x % tiles_y * 4u;
   let image = (params.first_image + tile / (tiles_x * tiles_y)) * height;
 
-  let line = width * columns;
-  let corner = ((image + top) * width + left) * columns + column;
   var lines: array<array<f32, 6>, 4>; // of G·g, down
   for (var j = 0u; j < 4u; j++) { // unroll
     let x = left + j;
@@ -53,21 +50,14 @@ fn main(
     for (var i = 0u; i < 4u; i++) { // unroll
       let y = top + i;
       let inside = y < height && x < width;
-      g[i] = select(0.0, output_gradient[select(0u, corner + i * line + j * columns, inside)], inside);
+      g[i] = select(0.0, output_gradient[select(0u, ((image + y) * width + x) * columns + column, inside)], inside);
     }
     lines[j] = transform(g);
   }
-  var at = thread;
-  for (var i = 0u; i < params.points; i++) {
-    let row = transform(array(lines[0][0], lines[1][0], lines[2][0], lines[3][0]));
+  for (var i = 0u; i < 6u; i++) { // unroll
+    let row = transform(array(lines[0][i], lines[1][i], lines[2][i], lines[3][i]));
     for (var j = 0u; j < 6u; j++) { // unroll
-      transformed[at] = row[j];
-      at += threads;
-    }
-    for (var j = 0u; j < 4u; j++) { // unroll
-      for (var i = 0u; i < 5u; i++) { // unroll
-        lines[j][i] = lines[j][i + 1u];
-      }
+      transformed[(6u * i + j) * threads + thread] = row[j];
     }
   }
 }

@@ -104,8 +104,8 @@ export function batchNorm(tape: Tape, input: Tensor, state: BatchNormState, opti
       const unused = tape.tensor('unused', [4]);
       overChunks(tape, division, summed, (run, size, groups) =>
         tape.launch('batch_norm_backward_sums', {
-          constants,
-          params: { ...size, relu: epilogue.relu, epsilon },
+          constants: { ...constants, RELU: relu },
+          params: { ...size, epsilon },
           tensors: { moments, output: scale, masked_gradient: unused, partials, ...run },
           groups,
         }),

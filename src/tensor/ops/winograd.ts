@@ -113,7 +113,7 @@ export function launchWinogradWeightGradient(
     });
     const gradients = tape.tensor('winograd.output_gradient', [POINTS, tiles, columns]);
     tape.launch('winograd_output_gradient', {
-      params: { first_image, images, height: output_height, width: output_width, columns, ...grid, points: SIDE },
+      params: { first_image, images, height: output_height, width: output_width, columns, ...grid },
       tensors: { output_gradient: outputGradient, transformed: gradients },
       groups: groupsOf(tiles * columns),
     });
