@@ -12,6 +12,8 @@ import { CLASSES, COMPARED_MODELS, type ComparedModel, comparedModel, FACE_SIZE,
 
 export type BenchModel = ComparedModel | ModelName;
 export const BENCH_MODELS: BenchModel[] = [...COMPARED_MODELS, ...(Object.keys(models) as ModelName[])];
+/** Without the transformers that are made for GPUs: they are timed when they are named. */
+export const USUAL_MODELS = BENCH_MODELS.filter((model) => !model.startsWith('vit-'));
 /** Faces of a step: few on a processor, as many as training takes on a GPU. */
 const BATCHES: Record<'processor' | 'gpu', Record<BenchModel, number>> = {
   processor: { m1: 64, m2: 16, m3: 16, small: 64, vgg13: 32, resnet18: 32, vit: 64, 'vit-tiny': 32, 'vit-small': 16, 'vit-base': 8 },

@@ -6,7 +6,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { UsageError } from '#src/errors.js';
+import { MoueError, UsageError } from '#src/errors.js';
 import { openGpu } from '#src/gpu/dawn.js';
 import type { Gpu } from '#src/gpu/gpu.js';
 import { runCommand } from '#src/run/command.js';
@@ -14,7 +14,7 @@ import { completeOptions, grouped, type OptionsOf, parseArguments } from '#src/r
 import { OPERATOR_CASES, type OperatorCase, operatorRun } from './bench-operators.js';
 import { isOfTorch, PEERS, type PeerCase, type PeerName, preparePeers, startPeer, usualPeers } from './bench-peers.js';
 import { absenceOf, type Contestant, ENOUGH_MS, formatTable, playRounds, type Row } from './bench-rounds.js';
-import { BENCH_MODELS, type BenchModel, benchStep, IN_FLIGHT, isCompared, USUAL_BATCHES, usualBatch } from './bench-step.js';
+import { BENCH_MODELS, type BenchModel, benchStep, IN_FLIGHT, isCompared, USUAL_BATCHES, USUAL_MODELS, usualBatch } from './bench-step.js';
 import { formatLimits, type Limits, measureLimits, median } from './limits.js';
 
 const RESULTS = fileURLToPath(new URL('../../tools/results/', import.meta.url));
@@ -26,7 +26,7 @@ const OPTIONS = {
     models: {
       type: 'string',
       description: `Training steps, of ${BENCH_MODELS.join(', ')}, separated by commas, or none`,
-      default: ({ quick }) => (quick ? 'm1' : BENCH_MODELS.join()),
+      default: ({ quick }) => (quick ? 'm1' : USUAL_MODELS.join()),
       defaultText: 'all; m1 with --quick',
     },
     operators: {
@@ -124,6 +124,8 @@ export interface BenchResult {
   tuned: boolean;
   limits: Limits;
   rows: Row[];
+  /** What this adapter could not do, and why. */
+  failed: { name: string; reason: string }[];
 }
 
 type How = Pick<BenchOptions, 'batch' | 'precision' | 'steps' | 'rounds' | 'adapter'>;
@@ -137,15 +139,19 @@ export async function bench(
 ): Promise<BenchResult> {
   const limits = await measureLimits(gpu);
   const rows: Row[] = [];
-  for (const operator of operators) {
-    say(operator.name);
-    rows.push(await benchOperator(gpu, operator, operator.peer ? peers : [], how));
-  }
-  for (const model of models) {
-    say(model);
-    rows.push(await benchModel(gpu, model, peers, how));
-  }
-  return { adapter: gpu.adapter, tuned: isTuned(gpu), limits, rows };
+  const failed: BenchResult['failed'] = [];
+  const add = async (name: string, time: () => Promise<Row>) => {
+    say(name);
+    try {
+      rows.push(await time());
+    } catch (error) {
+      if (!(error instanceof MoueError)) throw error;
+      failed.push({ name, reason: error.message });
+    }
+  };
+  for (const operator of operators) await add(operator.name, () => benchOperator(gpu, operator, operator.peer ? peers : [], how));
+  for (const model of models) await add(model, () => benchModel(gpu, model, peers, how));
+  return { adapter: gpu.adapter, tuned: isTuned(gpu), limits, rows, failed };
 }
 
 function isTuned({ tuning }: Gpu): boolean {
@@ -259,6 +265,7 @@ async function main(args: string[]): Promise<void> {
   const { ready, problems } = preparePeers(selection.peers);
   for (const problem of problems) process.stderr.write(`${problem}\n`);
   const result = await bench(gpu, { ...selection, peers: ready }, options, (what) => process.stderr.write(`${what}\n`));
+  for (const { name, reason } of result.failed) process.stderr.write(`${name} is left out: ${reason}\n`);
   const text = `${JSON.stringify(result)}\n`;
   if (options.save) {
     mkdirSync(RESULTS, { recursive: true });

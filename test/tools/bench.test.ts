@@ -2,7 +2,7 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { UsageError } from '#src/errors.js';
+import { DeviceError, UsageError } from '#src/errors.js';
 import { Tape } from '#src/tensor/tape.js';
 import { bench, fileNameOf, selectionOf } from '#tools/bench.js';
 import { OPERATOR_CASES, type PeerOperator } from '#tools/bench-operators.js';
@@ -213,11 +213,16 @@ gpuSuite('bench', (test) => {
 
   test('a small run from end to end', async (gpu) => {
     const operators = OPERATOR_CASES.filter(({ name }) => name.startsWith('softmax + divergence'));
-    const { rows, limits } = await bench(
+    const record = () => {
+      throw new DeviceError('beyond a binding', 'Use a smaller one.');
+    };
+    operators.unshift({ ...operators[0], name: 'too large', record });
+    const { rows, failed, limits } = await bench(
       gpu,
       { models: ['small'], operators, peers: [] },
       { batch: 2, precision: 'f16', steps: 2, rounds: 2, adapter: undefined },
     );
+    assert.equal(failed, [{ name: 'too large', reason: 'beyond a binding' }]);
     assert.equal(
       rows.map(({ name }) => name),
       ['softmax + divergence, 8192×8, both ways', 'small, a step on 2 faces, f16'],
