@@ -1,5 +1,3 @@
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import { type Dataset, openDataset } from '../faces/dataset.js';
 import { type FaceSet, limitTraining, selectFaces } from '../faces/face-set.js';
 import { joinFaces } from '../faces/joined.js';
@@ -21,7 +19,7 @@ import { Predictor } from './predictor.js';
 import { type ProgressLine, showReading } from './progress.js';
 import { type Reconstruction, reconstructions } from './reconstruction.js';
 import { type JsonObject, RunFolder } from './run-folder.js';
-import { type Compiling, compileAhead, isStreamed } from './training.js';
+import { type Compiling, compileAhead, isStreamed, KEPT_FACES } from './training.js';
 import { TrainingLoop } from './training-loop.js';
 
 /** Faces of which a picture is drawn behind every epoch. */
@@ -172,10 +170,9 @@ async function openFaces(
   { data, limit, ...options }: PretrainOptions,
   line: ProgressLine,
 ): Promise<Pick<Dataset, 'train' | 'validation' | 'notes'>> {
-  const keepIn = join(homedir(), '.cache', 'moue', 'faces');
   const opened: Dataset[] = [];
   for (const name of data.split(',')) {
-    opened.push(await openDataset(name.trim(), { ...datasetOptions(options, showReading(line)), keepIn }));
+    opened.push(await openDataset(name.trim(), { ...datasetOptions(options, showReading(line)), keepIn: KEPT_FACES }));
     line.end();
   }
   const joined = {

@@ -27,6 +27,8 @@ import { taughtFaces } from './taught-faces.js';
 import { loadTrainedModel } from './trained-model.js';
 import { TrainingLoop } from './training-loop.js';
 
+/** Where faces once read are kept as bytes. */
+export const KEPT_FACES = join(homedir(), '.cache', 'moue', 'faces');
 /** Devices that compile shaders at the same time, at most. */
 const MOST_COMPILING = 4;
 /** A start that takes longer shows what it is doing. */
@@ -105,7 +107,7 @@ async function trainOn(
   const pretrained = options.from && !resumed ? await readPretrained(options.from) : undefined; // before the faces, which may take long
   const opened = await openDataset(options.data, {
     ...datasetOptions(options, showReading(line)),
-    keepIn: join(homedir(), '.cache', 'moue', 'faces'),
+    keepIn: KEPT_FACES,
   });
   line.end();
   const dataset = limitTraining(opened, options.limit);
