@@ -1,7 +1,7 @@
 /** What annotations can be taken to mean; the targets that several paradigms share. */
 import { InputError } from '../errors.js';
 import { type FaceSet, NO_LABEL } from '../faces/face-set.js';
-import { candidateSet, flippedCandidates } from '../labels/candidate-set.js';
+import { candidateSet } from '../labels/candidate-set.js';
 import { withoutOutliers } from '../labels/ferplus.js';
 import { oneHot } from '../labels/one-hot.js';
 import { agreement, distributions, drawnPluralities, plurality } from '../labels/votes.js';
@@ -66,23 +66,14 @@ export function singleLabelLesson(faces: FaceSet): Lesson {
   return lessonOf(faces, (face) => (labels && labels[face] !== NO_LABEL ? oneHot(labels[face], classes.length) : undefined));
 }
 
-export interface CandidateOptions {
-  /** The fewest votes that make a class a candidate; a row of shares counts as ten votes. */
-  votes: number;
-  /** Above 0: not the votes but the class with most of them, and every other class with this probability (uniform flipping, Feng & An 2019). */
-  flip: number;
-  seed: number;
-}
-
-/** Candidate sets as masks of zeros and ones. */
-export function candidateLesson(faces: FaceSet, { votes: threshold, flip, seed }: CandidateOptions): Lesson {
+/**
+ * Candidate sets as masks of zeros and ones.
+ * @param threshold the fewest votes that make a class a candidate; a row of shares counts as ten votes
+ */
+export function candidateLesson(faces: FaceSet, threshold: number): Lesson {
   const classes = faces.classes.length;
   const columns = faces.voteNames.length;
   const lesson = voteLesson(faces);
-  if (flip > 0) {
-    const labels = drawnPluralities(voteShares(faces), classes, classes, seed);
-    return { ...lesson, targets: rowsOfLesson(lesson, flippedCandidates(labels, { classes, rate: flip, seed }), classes) };
-  }
   const targets = new Float32Array(lesson.targets.length);
   lesson.faces.forEach((face, row) => {
     const votes = faces.votes.subarray(face * columns, face * columns + classes);

@@ -10,7 +10,6 @@ import type { TrainingStep } from './training-step.js';
 /** Where candidates come from. */
 export const CANDIDATES = {
   votes: { value: 2, min: 0, about: 'fewest votes that make a class a candidate' },
-  flip: { value: 0, min: 0, max: 1, about: 'above 0: candidates are the class with most votes, and each other with this probability' },
 } as const satisfies Record<string, Constant>;
 
 type Name = keyof typeof CANDIDATES;
@@ -18,9 +17,9 @@ type Name = keyof typeof CANDIDATES;
 /** Candidates as targets, and the even distribution over them as the first confidence. */
 export function candidatesOf(
   faces: FaceSet,
-  { constants: { votes, flip }, seed }: LessonContext<Name>,
+  { constants: { votes } }: LessonContext<Name>,
 ): Lesson & { tables: { confidence: Float32Array } } {
-  const lesson = candidateLesson(faces, { votes, flip, seed });
+  const lesson = candidateLesson(faces, votes);
   const confidence = mapRows(lesson, faces, (row) => {
     const count = row.reduce((sum, value) => sum + value, 0);
     return row.map((value) => value / count);

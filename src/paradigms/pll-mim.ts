@@ -1,4 +1,3 @@
-import { UsageError } from '../errors.js';
 import { type LabelAnswers, labelQueries, uniformity } from '../nn/label-queries.js';
 import { add, cast, scale, softmaxDivergence } from '../tensor/ops/index.js';
 import type { Tensor } from '../tensor/tensor.js';
@@ -49,16 +48,9 @@ export const pllMim = paradigm({
     uniformity: { value: 1, min: 0, about: "weight of the evenness of the decoder's label embeddings; of our choice" },
   },
   lesson(faces, context) {
-    const { initial, flip } = context.constants;
+    const { initial } = context.constants;
     const lesson = candidatesOf(faces, context);
     if (initial === 0) return lesson;
-    if (flip > 0) {
-      throw new UsageError(
-        'initial confidences from the votes would tell which of the candidates by flip is right',
-        'Leave out initial, or flip.',
-        { field: '--set' },
-      );
-    }
     const shares = voteLesson(faces).targets; // of the same faces
     const votes = mapRows({ ...lesson, targets: shares.map((share, i) => share * lesson.targets[i]) }, faces, (row) => {
       const sum = row.reduce((total, share) => total + share, 0);

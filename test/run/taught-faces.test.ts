@@ -37,12 +37,12 @@ suite('taught faces', (test) => {
 
   test('show every paradigm the same candidates', () => {
     const taught = taughtFaces(faces, { wrongLabels: 0, candidates: 0.7, seed: 5 }); // more than five of eight, most often
-    const { faces: kept, targets: masks } = candidateLesson(taught, { votes: 2, flip: 0, seed: 5 });
+    const { faces: kept, targets: masks } = candidateLesson(taught, 2);
     assert.is(kept.length, count);
     const sizes = Array.from(kept, (_, row) => masks.subarray(row * 8, row * 8 + 8).reduce((sum, one) => sum + one, 0));
     assert.ok(sizes.filter((size) => size > 5).length > count / 3, `${sizes}`);
     masks.forEach((mask, i) => assert.is(mask, taught.votes[Math.floor(i / 8) * columns + (i % 8)] > 0 ? 1 : 0));
-    assert.equal([...candidateLesson(taught, { votes: 5, flip: 0, seed: 5 }).targets], [...masks], 'a higher threshold drops some');
+    assert.equal([...candidateLesson(taught, 5).targets], [...masks], 'a higher threshold drops some');
     assertClose(
       voteLesson(taught).targets,
       masks.map((mask, i) => mask / sizes[Math.floor(i / 8)]),
