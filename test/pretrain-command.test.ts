@@ -74,7 +74,7 @@ gpuSuite('the pretrain command', (test) => {
   test('lowers the loss, and leaves config, environment, log, checkpoints, picture and encoder', async () => {
     const { status, stdout, stderr } = await complete();
     assert.is(status, 0, stderr);
-    for (const part of [COMPLETE, 'encoder.safetensors', 'reconstruction.png', 'Error of the hidden patches'])
+    for (const part of [COMPLETE, 'encoder.safetensors', 'reconstruction.png', 'learning-curves.png', 'Error of the hidden patches'])
       assert.ok(stdout.includes(part), part);
     for (const part of ['generated train: learning from 480 faces', 'epoch 3/3', 'validation: loss'])
       assert.ok(stderr.includes(part), stderr);

@@ -59,13 +59,9 @@ const MOST_POINTS = 500;
  * @throws InputError if the run has not finished an epoch
  */
 export async function learningCurves(records: readonly LogRecord[]): Promise<Buffer> {
-  const steps = records.filter((record) => record.type === 'step');
+  const { steps, means, lastEpoch } = trainingLoss(records.filter((record) => record.type !== 'test'));
   const epochs = records.filter((record) => record.type === 'epoch');
   const test = records.findLast((record) => record.type === 'test')?.evaluation;
-  if (epochs.length === 0) throw new InputError('the log has no finished epoch to draw', 'Train for at least one epoch.');
-
-  const lossOfSteps = steps.map(({ epoch, loss }) => ({ epoch, value: loss }));
-  const lossOfEpochs = epochs.map(({ epoch, trainLoss }) => ({ epoch: epoch - 0.5, value: trainLoss })); // a mean belongs to the middle
   const curve = (name: string, colour: string, figure: (evaluation: Evaluation) => number): Curve => ({
     name,
     colour,
@@ -73,12 +69,8 @@ export async function learningCurves(records: readonly LogRecord[]): Promise<Buf
     test: test && figure(test),
   });
   const { klToTruth, klOfMeanVotes: blind } = epochs[0].validation; // the same faces, hence the same guess, in every epoch
-  const lastEpoch = Math.max(...epochs.map(({ epoch }) => epoch));
   const panels = [
-    panel('Training loss', lastEpoch, [
-      { name: 'steps', colour: PALE_ACCENT, points: thinned(lossOfSteps), line: { strokeWidth: 1 } },
-      { name: 'mean of the epoch', colour: ACCENT, points: lossOfEpochs },
-    ]),
+    panel('Training loss', lastEpoch, [steps, means]),
     panel(
       'Accuracy',
       lastEpoch,
@@ -110,6 +102,60 @@ export async function learningCurves(records: readonly LogRecord[]): Promise<Buf
     concat: panels,
     resolve: { scale: { color: 'independent' } },
   });
+}
+
+/** What pretraining logs after every epoch. */
+export interface PretrainingEpoch {
+  type: 'epoch';
+  epoch: number;
+  trainLoss: number;
+  validation: { loss: number };
+}
+
+export type PretrainingRecord = StepRecord | PretrainingEpoch;
+
+/**
+ * The error of the patches that are hidden from a masked autoencoder over the epochs, as PNG.
+ *
+ * @param blankLoss the error of patches that are told to be of one grey
+ * @throws InputError if the run has not finished an epoch
+ */
+export async function pretrainingCurves(records: readonly PretrainingRecord[], blankLoss: number): Promise<Buffer> {
+  const epochs = records.filter((record) => record.type === 'epoch');
+  const { steps, means, lastEpoch } = trainingLoss(records);
+  const learned = epochs.map(({ epoch, validation }) => ({ epoch, value: validation.loss }));
+  const blank = [0, lastEpoch].map((epoch) => ({ epoch, value: blankLoss }));
+  const curves = [
+    steps,
+    means,
+    { name: 'validation', colour: SECOND_ACCENT, points: learned },
+    { name: 'blank patches', colour: PALE_INK, points: blank, line: { strokeDash: [5, 4] } },
+  ];
+  return chartPng({
+    title: heading('Hidden patches of faces', 'mean squared error of their normalised pixels; validation after every epoch'),
+    data: { values: [] },
+    concat: [{ ...panel('', lastEpoch, curves), width: 560, height: 280 }],
+  });
+}
+
+/** The curves that show how the loss of training falls, and how far they go. */
+function trainingLoss(records: readonly (StepRecord | Pick<EpochRecord, 'type' | 'epoch' | 'trainLoss'>)[]): {
+  steps: Curve;
+  means: Curve;
+  lastEpoch: number;
+} {
+  const epochs = records.filter((record) => record.type === 'epoch');
+  if (epochs.length === 0) throw new InputError('the log has no finished epoch to draw', 'Train for at least one epoch.');
+  const losses = records.filter((record) => record.type === 'step').map(({ epoch, loss }) => ({ epoch, value: loss }));
+  return {
+    steps: { name: 'steps', colour: PALE_ACCENT, points: thinned(losses), line: { strokeWidth: 1 } },
+    means: {
+      name: 'mean of the epoch',
+      colour: ACCENT,
+      points: epochs.map(({ epoch, trainLoss }) => ({ epoch: epoch - 0.5, value: trainLoss })), // a mean belongs to the middle
+    },
+    lastEpoch: Math.max(...epochs.map(({ epoch }) => epoch)),
+  };
 }
 
 /** At most MOST_POINTS points, each the mean of a stretch. */
