@@ -2,10 +2,10 @@
 //   opinion[rows[n], :] = memory * opinion[rows[n], :] + (1 - memory) * scores[n, :]      (logits; kept from step to step)
 //   q = softmax(opinion[rows[n], :])
 //   trust = sigmoid(odds + evidence * (sum over c of votes[n, c] log q[c] - expected[n]))
-//   targets[n, :] = trust * votes[n, :] + (1 - trust) * q
+//   targets[n, :] = trust * votes[n, :] q^resolve[n] / sum(votes[n, :] q^resolve[n]) + (1 - trust) * q
 // expected is what the sum would be for a model that knows only how frequent the classes are: the difference is the mutual information of the face and its votes.
 //
-// scores, votes (rows of sum 1) [batch, classes]; expected [batch]; rows u32 [batch], all different; opinion [count, classes]; targets [batch, classes]
+// scores, votes (rows of sum 1) [batch, classes]; expected, resolve [batch]; rows u32 [batch], all different; opinion [count, classes]; targets [batch, classes]
 // One face a thread: classes are few, so that a row stays in cache.
 
 struct Params {
@@ -20,9 +20,10 @@ struct Params {
 @group(0) @binding(1) var<storage, read> scores: array<f32>;
 @group(0) @binding(2) var<storage, read> votes: array<f32>;
 @group(0) @binding(3) var<storage, read> expected: array<f32>;
-@group(0) @binding(4) var<storage, read> rows: array<u32>;
-@group(0) @binding(5) var<storage, read_write> opinion: array<f32>;
-@group(0) @binding(6) var<storage, read_write> targets: array<f32>;
+@group(0) @binding(4) var<storage, read> resolve: array<f32>;
+@group(0) @binding(5) var<storage, read> rows: array<u32>;
+@group(0) @binding(6) var<storage, read_write> opinion: array<f32>;
+@group(0) @binding(7) var<storage, read_write> targets: array<f32>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) thread: vec3u) {
@@ -34,20 +35,26 @@ fn main(@builtin(global_invocation_id) thread: vec3u) {
   let start = face * classes;
   let own = rows[face] * classes;
   var largest = -3.4e38;
+  var likeliest = -3.4e38; // of what was voted for
   for (var c = 0u; c < classes; c++) {
     let said = mix(scores[start + c], opinion[own + c], params.memory);
     opinion[own + c] = said;
     largest = max(largest, said);
+    likeliest = select(likeliest, max(likeliest, said), votes[start + c] > 0.0);
   }
   var sum = 0.0;
   var agreed = 0.0;
+  var kept = 0.0;
   for (var c = 0u; c < classes; c++) {
-    let said = opinion[own + c] - largest;
-    sum += exp(said);
-    agreed += votes[start + c] * said;
+    let said = opinion[own + c];
+    sum += exp(said - largest);
+    agreed += votes[start + c] * (said - largest);
+    kept += votes[start + c] * exp(min(resolve[face] * (said - likeliest), 0.0));
   }
   let trust = 1.0 / (1.0 + exp(-params.odds - params.evidence * (agreed - log(sum) - expected[face])));
   for (var c = 0u; c < classes; c++) {
-    targets[start + c] = mix(exp(opinion[own + c] - largest) / sum, votes[start + c], trust);
+    let said = opinion[own + c];
+    let meant = votes[start + c] * exp(min(resolve[face] * (said - likeliest), 0.0)) / kept;
+    targets[start + c] = mix(exp(said - largest) / sum, meant, trust);
   }
 }

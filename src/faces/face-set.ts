@@ -31,6 +31,8 @@ export interface FaceSet {
   voteNames: readonly string[];
   /** [count, voteNames], counts or shares as found. */
   votes: Float32Array;
+  /** Whether votes are sets of candidates: which classes are possible, but not how many annotators meant which. */
+  areCandidates?: boolean;
   /** Where each face came from: a row of a file or a relative path. */
   ids: readonly string[];
   /** Where each face is listed, file and line, for datasets with lists of labels. */

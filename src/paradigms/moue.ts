@@ -7,11 +7,11 @@ import { type Lesson, paradigm } from './paradigm.js';
 import { averagedLogits, softened } from './teachers.js';
 
 /**
- * What this project is for: labels are never made discrete. The target is the distribution of the votes, and faces weigh by how far their annotators agree. On demand,
- * faces weigh by a variance that the model learns as well (Kendall & Gal 2017); the running average of the model's own weights teaches it whole distributions
- * (Tarvainen & Valpola 2017; Hinton, Vinyals & Dean 2015) of another view of the face; and votes that are unlikely for their face give way to what the model has said
- * of it. The first two have not paid on validation faces in short runs; the third pays where many annotations are wrong. With agreement=1, variance=0, teacher=0 and
- * doubt=0 this is `distribution`.
+ * What this project is for: labels are never made discrete. The target is the distribution of the votes, and faces weigh by how far their annotators agree. Where annotations
+ * are sets of candidates, there are no shares to learn, and what the model says of a face decides between them. On demand, faces weigh by a variance that the model learns
+ * as well (Kendall & Gal 2017); the running average of the model's own weights teaches it whole distributions (Tarvainen & Valpola 2017; Hinton, Vinyals & Dean 2015) of
+ * another view of the face; and votes that are unlikely for their face give way to what the model has said of it. The first two have not paid on validation faces in
+ * short runs; the third pays where many annotations are wrong. With agreement=1, variance=0, teacher=0 and doubt=0 this is `distribution`.
  */
 export const moue = paradigm({
   summary:
@@ -23,22 +23,31 @@ export const moue = paradigm({
     agreement: { value: 0.5, min: 0, max: 1, about: 'weight of a face whose annotators do not agree at all; 1: all weigh the same' },
     doubt: { value: 0, min: 0, max: 0.9, about: 'probability that votes are not of their face; 0: votes are never doubted' },
     evidence: { value: 2, min: 0, about: 'votes that the shares of a face are taken for, where they are doubted' },
+    resolve: {
+      value: 1,
+      min: 0,
+      max: 1,
+      about: "how far the model's opinion of a face decides between candidates, where there are no shares of votes",
+    },
     memory: { value: 0.7, min: 0, max: 1, about: "share that the model's earlier opinion of a face keeps at each visit" },
     variance: { value: 0, min: 0, max: 1, about: '1: faces weigh by a learned variance as well' },
   },
   lesson(faces, { constants }) {
     const lesson = agreementLesson(faces, constants.agreement);
-    if (constants.doubt === 0) return lesson;
-    return { ...lesson, tables: { ...lesson.tables, ...firstOpinions(lesson, faces.classes.length) } };
+    const resolve = faces.areCandidates ? constants.resolve : 0;
+    if (constants.doubt === 0 && resolve === 0) return lesson;
+    const opinions = firstOpinions(lesson, faces.classes.length);
+    return { ...lesson, tables: { ...lesson.tables, ...opinions, resolve: new Float32Array(lesson.faces.length).fill(resolve) } };
   },
   loss(step) {
     const { tape, student, constants, batch } = step;
     const { pooled } = student.features(step.faces());
     const logits = student.classify(pooled);
     let votes = step.targets();
-    if (constants.doubt > 0) {
+    if (step.has('opinion')) {
       const opinion = step.keepTable('opinion', step.lessonTable('opinion'));
-      votes = trustedVotes(tape, opinion, { scores: logits, votes, expected: step.table('expected'), rows: step.rows }, constants);
+      const [expected, resolve] = [step.table('expected'), step.table('resolve')];
+      votes = trustedVotes(tape, opinion, { scores: logits, votes, expected, resolve, rows: step.rows }, constants);
     }
     let weight = step.table('weights');
     let spread: Tensor | undefined;

@@ -86,6 +86,11 @@ export class TrainingStep<Name extends string = string> {
     return this.rowsOf(name, this.lessonTable(name));
   }
 
+  /** Whether the lesson has the table. */
+  has(name: string): boolean {
+    return this.parts.lesson.tables?.[name] !== undefined;
+  }
+
   /** The whole table, [rows, width]. */
   lessonTable(name: string): Float32Array {
     const values = this.parts.lesson.tables?.[name];

@@ -26,7 +26,7 @@ function hidden(faces: FaceSet, { candidates: rate, seed }: Pick<TrainOptions, '
   if (rate === 0) return faces;
   const { votes, labels: drawn } = withCandidates(faces.votes, { ...tableOf(faces), rate, seed });
   const labels = faces.labels?.map((label, face) => (label === NO_LABEL || drawn[face] < 0 ? NO_LABEL : drawn[face]));
-  return { ...faces, votes, ...(labels && { labels }) };
+  return { ...faces, votes, areCandidates: true, ...(labels && { labels }) };
 }
 
 function tableOf({ voteNames, classes }: FaceSet): { columns: number; classes: number } {

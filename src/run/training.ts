@@ -65,7 +65,7 @@ export async function train(options: TrainOptions, line: ProgressLine, begunMs =
     if (options.precision === 'f16') gpu.requireF16();
     const model = checkpoint ? (checkpoint.state.model as ModelName) : options.model === 'auto' ? defaultModel(gpu) : options.model;
     requireOptionsOf(model, options);
-    const placeholder = paradigms[options.paradigm].lesson(placeholderFaces(options), {
+    const placeholder = paradigms[options.paradigm].lesson(taughtFaces(placeholderFaces(options), options), {
       constants,
       seed: options.seed,
       teacher: options.teacher ? new Float32Array(options.batch * EXPRESSIONS.length).fill(1 / EXPRESSIONS.length) : undefined,

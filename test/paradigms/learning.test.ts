@@ -54,7 +54,7 @@ gpuSuite('paradigms', (test) => {
   const faces = facesOf(512, 1);
   const unseen = facesOf(256, 2);
 
-  const optionsOf = (name: ParadigmName, settings = SETTINGS[name] ?? '', model: ModelName = 'small'): LearnerOptions => {
+  const optionsOf = (name: ParadigmName, settings = SETTINGS[name] ?? '', model: ModelName = 'small', taught = faces): LearnerOptions => {
     const paradigm = paradigms[name];
     const constants = constantsOf(name, settings);
     const teacher = Float32Array.from(faces.votes, (share) => share / 10);
@@ -63,7 +63,7 @@ gpuSuite('paradigms', (test) => {
       modelOptions: MODEL,
       paradigm,
       constants,
-      lesson: paradigm.lesson(faces, { constants, seed: 1, teacher }),
+      lesson: paradigm.lesson(taught, { constants, seed: 1, teacher }),
       optimizer: OPTIMIZER_DEFAULTS.sgd,
       ema: 0,
       batch: BATCH,
@@ -123,6 +123,23 @@ gpuSuite('paradigms', (test) => {
     await learn(gpu, learner, stepsPerEpoch, stepsPerEpoch + 1);
     assert.not.equal(await confidence(), first);
     learner.destroy();
+  });
+
+  test('moue decides between candidates by what it said of a face, and leaves shares of votes alone', async (gpu) => {
+    const candidates = { ...faces, votes: faces.votes.map((votes) => Math.min(votes, 2)), areCandidates: true };
+    const learners: Learner[] = [];
+    for (const [settings, taught] of [
+      ['', candidates],
+      ['resolve=0', candidates],
+      ['', faces],
+    ] as const)
+      learners.push(await Learner.create(gpu, faces.pixels, optionsOf('moue', settings, 'small', taught)));
+    const kept = await Promise.all(learners.map(async (learner) => [...(await learner.read()).kept.keys()]));
+    assert.equal(kept, [['opinion'], [], []]);
+    for (const learner of learners.slice(0, 2)) await learn(gpu, learner, 0, EPOCHS * stepsPerEpoch);
+    const [resolved, even] = [await accuracyOf(gpu, learners[0], 'moue'), await accuracyOf(gpu, learners[1], 'moue')];
+    assert.ok(resolved > LEAST, `${resolved}, and ${even} where candidates stay even`);
+    for (const learner of learners) learner.destroy();
   });
 
   test('scn leaves the labels alone before the epoch of relabelling', async (gpu) => {

@@ -303,14 +303,15 @@ gpuSuite('memory bank', (test) => {
 });
 
 gpuSuite('trusted votes', (test) => {
-  for (const [batch, classes] of [
-    [1, 2],
-    [67, 5],
-    [130, 8],
+  for (const [batch, classes, doubt] of [
+    [1, 2, 0.2],
+    [67, 5, 0.2],
+    [130, 8, 0.2],
+    [130, 8, 0],
   ]) {
-    test(`of ${batch} faces and ${classes} classes`, async (gpu) => {
+    test(`of ${batch} faces and ${classes} classes, doubted by ${doubt}`, async (gpu) => {
       const count = batch + 9;
-      const [memory, doubt, evidence] = [0.6, 0.2, 3];
+      const [memory, evidence] = [0.6, 3];
       const scores = randomArray([batch, classes], 1, 3);
       const votes = Float32Array.from(
         Array.from({ length: batch }, (_, i) => softmaxRow(rowOf(randomArray([batch, classes], 2, 6), i, classes))).flat(),
@@ -318,6 +319,7 @@ gpuSuite('trusted votes', (test) => {
       votes.fill(0, 0, classes).fill(1, 0, 1); // all for one class
       const opinions = randomArray([count, classes], 3, 3);
       const expected = randomArray([batch, 1], 4);
+      const resolve = Float32Array.from({ length: batch }, (_, i) => [0, 1, 0.5][i % 3]);
       const rows = Uint32Array.from({ length: batch }, (_, i) => (i * 7 + 3) % count);
       const tape = new Tape(gpu);
       const table = tape.input('opinion', [count, classes]);
@@ -326,6 +328,7 @@ gpuSuite('trusted votes', (test) => {
         scores: constant('scores', [batch, classes], scores),
         votes: constant('votes', [batch, classes], votes),
         expected: constant('expected', [batch, 1], expected),
+        resolve: constant('resolve', [batch, 1], resolve),
         rows: constant('rows', [batch], rows),
       };
       const targets = trustedVotes(tape, table, inputs, { memory, doubt, evidence });
@@ -342,7 +345,9 @@ gpuSuite('trusted votes', (test) => {
         const v = rowOf(votes, i, classes);
         const likelihood = Math.exp(evidence * v.reduce((sum, share, c) => sum + share * Math.log(q[c]), 0));
         const trust = ((1 - doubt) * likelihood) / ((1 - doubt) * likelihood + doubt * Math.exp(evidence * expected[i]));
-        wantedTargets.push(...v.map((share, c) => trust * share + (1 - trust) * q[c]));
+        const resolved = v.map((share, c) => share * q[c] ** resolve[i]);
+        const kept = resolved.reduce((sum, value) => sum + value, 0);
+        wantedTargets.push(...resolved.map((value, c) => (trust * value) / kept + (1 - trust) * q[c]));
       }
       assertClose(await program.read(targets), wantedTargets);
       assertClose(await program.read(table), wanted);
@@ -353,7 +358,13 @@ gpuSuite('trusted votes', (test) => {
   test('refuses what does not fit', async (gpu) => {
     const tape = new Tape(gpu);
     const tensor = (...shape: number[]) => tape.input('x', shape);
-    const inputs = { scores: tensor(4, 3), votes: tensor(4, 2), expected: tensor(4, 1), rows: tape.input('rows', [4], 'u32') };
+    const inputs = {
+      scores: tensor(4, 3),
+      votes: tensor(4, 2),
+      expected: tensor(4, 1),
+      resolve: tensor(4, 1),
+      rows: tape.input('rows', [4], 'u32'),
+    };
     await rejects(() => trustedVotes(tape, tensor(9, 3), inputs, { memory: 0.5, doubt: 0.1, evidence: 1 }), ShapeError, 'scores');
   });
 });
