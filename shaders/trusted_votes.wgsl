@@ -1,17 +1,13 @@
-// What a model has said of each face so far, and how far it lets the face's votes be trusted:
-//   opinion[rows[n], :] = memory * opinion[rows[n], :] + (1 - memory) * scores[n, :]      (logits; kept from step to step)
-//   q = softmax(opinion[rows[n], :])
-//   trust = sigmoid(odds + evidence * (sum over c of votes[n, c] log q[c] - expected[n]))
+// What the votes of each face are taken for, beside what the model says of it, q = softmax(scores):
+//   trust = sigmoid(odds + evidence * (sum over c of votes[n, c] log (classes q[c])))
 //   targets[n, :] = trust * votes[n, :] q^resolve[n] / sum(votes[n, :] q^resolve[n]) + (1 - trust) * q
-// expected is what the sum would be for a model that knows only how frequent the classes are: the difference is the mutual information of the face and its votes.
 //
-// scores, votes (rows of sum 1) [batch, classes]; expected, resolve [batch]; rows u32 [batch], all different; opinion [count, classes]; targets [batch, classes]
+// scores, votes (rows of sum 1), targets [batch, classes]; resolve [batch]
 // One face a thread: classes are few, so that a row stays in cache.
 
 struct Params {
   batch: u32,
   classes: u32,
-  memory: f32,
   odds: f32,
   evidence: f32,
 }
@@ -19,11 +15,8 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> scores: array<f32>;
 @group(0) @binding(2) var<storage, read> votes: array<f32>;
-@group(0) @binding(3) var<storage, read> expected: array<f32>;
-@group(0) @binding(4) var<storage, read> resolve: array<f32>;
-@group(0) @binding(5) var<storage, read> rows: array<u32>;
-@group(0) @binding(6) var<storage, read_write> opinion: array<f32>;
-@group(0) @binding(7) var<storage, read_write> targets: array<f32>;
+@group(0) @binding(3) var<storage, read> resolve: array<f32>;
+@group(0) @binding(4) var<storage, read_write> targets: array<f32>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) thread: vec3u) {
@@ -33,12 +26,10 @@ fn main(@builtin(global_invocation_id) thread: vec3u) {
   }
   let classes = params.classes;
   let start = face * classes;
-  let own = rows[face] * classes;
   var largest = -3.4e38;
   var likeliest = -3.4e38; // of what was voted for
   for (var c = 0u; c < classes; c++) {
-    let said = mix(scores[start + c], opinion[own + c], params.memory);
-    opinion[own + c] = said;
+    let said = scores[start + c];
     largest = max(largest, said);
     likeliest = select(likeliest, max(likeliest, said), votes[start + c] > 0.0);
   }
@@ -46,14 +37,14 @@ fn main(@builtin(global_invocation_id) thread: vec3u) {
   var agreed = 0.0;
   var kept = 0.0;
   for (var c = 0u; c < classes; c++) {
-    let said = opinion[own + c];
+    let said = scores[start + c];
     sum += exp(said - largest);
     agreed += votes[start + c] * (said - largest);
     kept += votes[start + c] * exp(min(resolve[face] * (said - likeliest), 0.0));
   }
-  let trust = 1.0 / (1.0 + exp(-params.odds - params.evidence * (agreed - log(sum) - expected[face])));
+  let trust = 1.0 / (1.0 + exp(-params.odds - params.evidence * (agreed - log(sum) + log(f32(classes)))));
   for (var c = 0u; c < classes; c++) {
-    let said = opinion[own + c];
+    let said = scores[start + c];
     let meant = votes[start + c] * exp(min(resolve[face] * (said - likeliest), 0.0)) / kept;
     targets[start + c] = mix(exp(said - largest) / sum, meant, trust);
   }

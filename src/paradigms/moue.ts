@@ -3,14 +3,15 @@ import { add, exponential, mean, multiply, reshape, scale, softmaxDivergence } f
 import { trustedVotes } from '../tensor/ops/trusted-votes.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { agreementLesson } from './lessons.js';
-import { type Lesson, paradigm } from './paradigm.js';
+import { paradigm } from './paradigm.js';
 import { averagedLogits, softened } from './teachers.js';
+import type { Progress } from './training-step.js';
 
 /**
  * What this project is for: labels are never made discrete. The target is the distribution of the votes, and faces weigh by how far their annotators agree. Where annotations
  * are sets of candidates, there are no shares to learn, and what the model says of a face decides between them. On demand, faces weigh by a variance that the model learns
  * as well (Kendall & Gal 2017); the running average of the model's own weights teaches it whole distributions (Tarvainen & Valpola 2017; Hinton, Vinyals & Dean 2015) of
- * another view of the face; and votes that are unlikely for their face give way to what the model has said of it. The first two have not paid on validation faces in
+ * another view of the face; and votes that are unlikely for their face give way to what the model says of it. The first two have not paid on validation faces in
  * short runs; the third pays where many annotations are wrong. With agreement=1, variance=0, teacher=0 and doubt=0 this is `distribution`.
  */
 export const moue = paradigm({
@@ -20,35 +21,29 @@ export const moue = paradigm({
     teacher: { value: 0, min: 0, max: 1, about: "share of the averaged weights' distribution in the target; 0: no teacher" },
     temperature: { value: 1, min: 0.1, max: 100, about: 'softens teacher and student' },
     ramp: { value: 1, min: 0, max: 1, about: 'share of the run in which that of the teacher rises from 0' },
-    agreement: { value: 0.5, min: 0, max: 1, about: 'weight of a face whose annotators do not agree at all; 1: all weigh the same' },
+    agreement: { value: 0.2, min: 0, max: 1, about: 'weight of a face whose annotators do not agree at all; 1: all weigh the same' },
     doubt: { value: 0, min: 0, max: 0.9, about: 'probability that votes are not of their face; 0: votes are never doubted' },
-    evidence: { value: 2, min: 0, about: 'votes that the shares of a face are taken for, where they are doubted' },
+    evidence: { value: 1, min: 0, about: 'votes that the shares of a face count as, where they are doubted' },
     resolve: {
       value: 1,
       min: 0,
       max: 1,
-      about: "how far the model's opinion of a face decides between candidates, where there are no shares of votes",
+      about: 'how far the model decides between candidates, where there are no shares of votes',
     },
-    memory: { value: 0.7, min: 0, max: 1, about: "share that the model's earlier opinion of a face keeps at each visit" },
     variance: { value: 0, min: 0, max: 1, about: '1: faces weigh by a learned variance as well' },
   },
   lesson(faces, { constants }) {
     const lesson = agreementLesson(faces, constants.agreement);
     const resolve = faces.areCandidates ? constants.resolve : 0;
     if (constants.doubt === 0 && resolve === 0) return lesson;
-    const opinions = firstOpinions(lesson, faces.classes.length);
-    return { ...lesson, tables: { ...lesson.tables, ...opinions, resolve: new Float32Array(lesson.faces.length).fill(resolve) } };
+    return { ...lesson, tables: { ...lesson.tables, resolve: new Float32Array(lesson.faces.length).fill(resolve) } };
   },
   loss(step) {
     const { tape, student, constants, batch } = step;
     const { pooled } = student.features(step.faces());
     const logits = student.classify(pooled);
     let votes = step.targets();
-    if (step.has('opinion')) {
-      const opinion = step.keepTable('opinion', step.lessonTable('opinion'));
-      const [expected, resolve] = [step.table('expected'), step.table('resolve')];
-      votes = trustedVotes(tape, opinion, { scores: logits, votes, expected, resolve, rows: step.rows }, constants);
-    }
+    if (step.has('resolve')) votes = trustedVotes(tape, { scores: logits, votes, resolve: step.table('resolve') }, constants);
     let weight = step.table('weights');
     let spread: Tensor | undefined;
     if (constants.variance > 0) {
@@ -62,27 +57,11 @@ export const moue = paradigm({
     if (constants.teacher === 0) return loss;
 
     const { teacher, temperature, ramp } = constants;
-    const risen = (epoch: number, epochs: number) => (ramp === 0 ? 1 : Math.min(1, epoch / (ramp * epochs)));
-    const ofTeacher = step.schedule('teacher_share', ({ epoch, epochs }) => teacher * risen(epoch, epochs));
-    const ofVotes = step.schedule('vote_share', ({ epoch, epochs }) => 1 - teacher * risen(epoch, epochs));
+    const risen = ({ epoch, epochs }: Progress) => (ramp === 0 ? 1 : Math.min(1, epoch / (ramp * epochs)));
+    const ofTeacher = step.schedule('teacher_share', (progress) => teacher * risen(progress));
+    const ofVotes = step.schedule('vote_share', (progress) => 1 - teacher * risen(progress));
     const taught = softened(tape, averagedLogits(step, 1), temperature);
     const { loss: distilled } = softmaxDivergence(tape, logits, taught, { kind: 'kl', temperature });
     return add(tape, multiply(tape, loss, ofVotes), multiply(tape, distilled, ofTeacher));
   },
 });
-
-/**
- * What is thought of every face before it is looked at: the logarithms of the frequencies of the classes among the votes (`opinion`, [rows, classes]), and the sum of them
- * that a face's votes have under these frequencies alone (`expected`, [rows, 1]).
- */
-function firstOpinions({ targets, faces: { length: rows } }: Lesson, classes: number): { opinion: Float32Array; expected: Float32Array } {
-  const frequency = new Float64Array(classes);
-  targets.forEach((share, i) => {
-    frequency[i % classes] += share / rows;
-  });
-  const log = frequency.map((share) => Math.log(Math.max(share, 1 / rows)));
-  return {
-    opinion: Float32Array.from(targets, (_, i) => log[i % classes]),
-    expected: Float32Array.from({ length: rows }, (_, row) => log.reduce((sum, value, c) => sum + targets[row * classes + c] * value, 0)),
-  };
-}
