@@ -78,7 +78,7 @@ export async function learningCurves(records: readonly LogRecord[]): Promise<Buf
         curve('of all faces', ACCENT, ({ accuracy }) => accuracy),
         curve('mean of the classes', SECOND_ACCENT, ({ meanClassAccuracy }) => meanClassAccuracy),
       ],
-      '%',
+      { format: '%' },
     ),
     panel('KL divergence of the prediction, in nats', lastEpoch, [
       curve('from the votes', ACCENT, ({ klToVotes }) => klToVotes),
@@ -122,19 +122,18 @@ export type PretrainingRecord = StepRecord | PretrainingEpoch;
  */
 export async function pretrainingCurves(records: readonly PretrainingRecord[], blankLoss: number): Promise<Buffer> {
   const epochs = records.filter((record) => record.type === 'epoch');
-  const { steps, means, lastEpoch } = trainingLoss(records);
+  const { means, lastEpoch } = trainingLoss(records); // single steps begin so high that the rest would be a line
   const learned = epochs.map(({ epoch, validation }) => ({ epoch, value: validation.loss }));
   const blank = [0, lastEpoch].map((epoch) => ({ epoch, value: blankLoss }));
   const curves = [
-    steps,
-    means,
+    { ...means, name: 'training' },
     { name: 'validation', colour: SECOND_ACCENT, points: learned },
     { name: 'blank patches', colour: PALE_INK, points: blank, line: { strokeDash: [5, 4] } },
   ];
   return chartPng({
     title: heading('Hidden patches of faces', 'mean squared error of their normalised pixels; validation after every epoch'),
     data: { values: [] },
-    concat: [{ ...panel('', lastEpoch, curves), width: 560, height: 280 }],
+    concat: [{ ...panel('', lastEpoch, curves, { zero: false }), width: 560, height: 280 }],
   });
 }
 
@@ -168,7 +167,12 @@ function thinned(points: readonly Point[]): Point[] {
   });
 }
 
-function panel(title: string, lastEpoch: number, curves: readonly Curve[], format?: '%'): Panel {
+function panel(
+  title: string,
+  lastEpoch: number,
+  curves: readonly Curve[],
+  { format, zero = !format }: { format?: '%'; zero?: boolean } = {},
+): Panel {
   const colours = { domain: curves.map(({ name }) => name), range: curves.map(({ colour }) => colour) };
   return {
     title,
@@ -181,7 +185,7 @@ function panel(title: string, lastEpoch: number, curves: readonly Curve[], forma
         axis: { tickCount: Math.min(10, lastEpoch), grid: false },
         scale: { domain: [0, lastEpoch] },
       },
-      y: { field: 'value', type: 'quantitative', title: null, axis: { tickCount: 5, ...(format && { format }) }, scale: { zero: !format } },
+      y: { field: 'value', type: 'quantitative', title: null, axis: { tickCount: 5, ...(format && { format }) }, scale: { zero } },
       color: { field: 'curve', type: 'nominal', title: null, scale: colours, legend: { symbolType: 'stroke', symbolStrokeWidth: 2.5 } },
     },
     layer: curves.flatMap(({ name, points, test, line }) => {
