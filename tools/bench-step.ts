@@ -46,24 +46,39 @@ export interface BenchStep {
 
 const OPTIMIZER: OptimizerOptions = { ...OPTIMIZER_DEFAULTS.adamw, epsilon: 1e-7, weightDecay: 0 };
 
+/** What a step is of, but for the model and the number of faces. */
+export interface StepOptions {
+  precision?: Precision;
+  /** Factor on the channels of every layer; the peers' models have one width, size and colour. */
+  width?: number;
+  /** Side of the faces in pixels. */
+  size?: number;
+  channels?: number;
+}
+
 /** Records a training step; nothing is allocated. */
-export function recordBenchStep(gpu: Gpu, model: BenchModel, batch: number, precision: Precision = 'f32') {
+export function recordBenchStep(
+  gpu: Gpu,
+  model: BenchModel,
+  batch: number,
+  { precision = 'f32', width = 1, size = FACE_SIZE, channels = 1 }: StepOptions = {},
+) {
   const tape = new Tape(gpu, { training: true });
   const parameters = Parameters.create();
-  const faces = tape.input('faces', [batch, FACE_SIZE, FACE_SIZE, 1]);
+  const faces = tape.input('faces', [batch, size, size, channels]);
   const targets = tape.input('targets', [batch, CLASSES]);
   const x = cast(tape, faces, precision);
   const logits = isCompared(model)
     ? comparedModel(model, tape, parameters, x)
-    : models[model]({ tape, parameters, path: '' }, x, { classes: CLASSES, width: 1, dropout: model === 'vgg13' ? 0.5 : 0 });
+    : models[model]({ tape, parameters, path: '' }, x, { classes: CLASSES, width, dropout: model === 'vgg13' ? 0.5 : 0 });
   const { loss } = softmaxDivergence(tape, cast(tape, logits, 'f32'), targets, { kind: 'cross-entropy' });
   const lossScale = recordBackward(tape, loss, precision);
   const { state } = recordUpdate(tape, parameters, { ...OPTIMIZER, lossScale });
   return { tape, parameters, faces, targets, loss, state };
 }
 
-export async function benchStep(gpu: Gpu, model: BenchModel, batch: number, precision: Precision = 'f32'): Promise<BenchStep> {
-  const { tape, parameters, faces, targets, loss, state } = recordBenchStep(gpu, model, batch, precision);
+export async function benchStep(gpu: Gpu, model: BenchModel, batch: number, options: StepOptions = {}): Promise<BenchStep> {
+  const { tape, parameters, faces, targets, loss, state } = recordBenchStep(gpu, model, batch, options);
   const program = await Program.compile(gpu, tape, { keep: [loss] });
   parameters.initialise(gpu, (stream, index) => normal(1, stream, index));
   program.write(faces, uniformNumbers(faces.size, 1, 3));

@@ -172,7 +172,7 @@ async function benchOperator(gpu: Gpu, operator: OperatorCase, peers: PeerName[]
 
 async function benchModel(gpu: Gpu, model: BenchModel, peers: PeerName[], how: How): Promise<Row> {
   const batch = how.batch ?? usualBatch(model, gpu.adapter.isFallback);
-  const { run, flops, bytes, destroy } = await benchStep(gpu, model, batch, how.precision);
+  const { run, flops, bytes, destroy } = await benchStep(gpu, model, batch, { precision: how.precision });
   const hostMs: number[] = [];
   const losses: number[] = [];
   const queue = () => {

@@ -14,8 +14,8 @@ import { Program } from '#src/tensor/program.js';
 import { Tape, type Work } from '#src/tensor/tape.js';
 import { persistentTensor, type Tensor, writeTensor } from '#src/tensor/tensor.js';
 import { chosen } from './bench.js';
-import { uniformNumbers } from './bench-models.js';
-import { BENCH_MODELS, type BenchModel, recordBenchStep, USUAL_BATCHES, usualBatch } from './bench-step.js';
+import { FACE_SIZE, uniformNumbers } from './bench-models.js';
+import { BENCH_MODELS, type BenchModel, isCompared, recordBenchStep, type StepOptions, USUAL_BATCHES, usualBatch } from './bench-step.js';
 import { median } from './limits.js';
 import { type Element, sampleOf } from './oracle.js';
 
@@ -27,6 +27,9 @@ const OPTIONS = {
       default: 'small',
     },
     batch: { type: 'number', description: 'Faces per step', defaultText: USUAL_BATCHES, range: { integer: true, min: 1, max: 8192 } },
+    size: { type: 'number', description: 'Side of the faces in pixels', default: FACE_SIZE, range: { integer: true, min: 16, max: 512 } },
+    channels: { type: 'number', description: '1: grey, 3: RGB', choices: [1, 3], default: 1 },
+    width: { type: 'number', description: 'Factor on the channels of every layer', default: 1, range: { above: 0, max: 16 } },
   }),
   ...grouped('How:', {
     budget: {
@@ -214,10 +217,10 @@ export interface Share {
 }
 
 /** The different kinds of work of training steps, the one with most operations first: sizes of one class are tuned once, whatever the model. */
-export function worksOf(gpu: Gpu, steps: readonly { model: BenchModel; batch: number }[]): Share[] {
+export function worksOf(gpu: Gpu, steps: readonly ({ model: BenchModel; batch: number } & StepOptions)[]): Share[] {
   const shares = new Map<string, Share>();
-  for (const { model, batch } of steps) {
-    for (const { work, flops } of recordBenchStep(gpu, model, batch).tape.launches) {
+  for (const { model, batch, ...options } of steps) {
+    for (const { work, flops } of recordBenchStep(gpu, model, batch, options).tape.launches) {
       if (!work) continue;
       const share = shares.get(work.name);
       if (share) share.flops += flops;
@@ -257,10 +260,21 @@ async function main(args: string[]): Promise<void> {
     throw new UsageError('tune takes options only', 'Leave it out, or write it as an option.', { field: positionals[0] });
   const options = completeOptions(OPTIONS, given);
   const models = chosen('--model', options.model, BENCH_MODELS);
+  const { size, channels, width } = options;
+  const compared = models.find(isCompared);
+  if (compared && (size !== FACE_SIZE || channels !== 1 || width !== 1))
+    throw new UsageError(
+      `${compared} is of grey faces of ${FACE_SIZE}×${FACE_SIZE} and one width, as its peers have it`,
+      'Leave out --size, --channels and --width, or the model.',
+      { field: '--model' },
+    );
   const gpu = await openGpu({ adapter: options.adapter });
+  const steps = models.map((model) => ({
+    ...{ model, size, channels, width },
+    batch: options.batch ?? usualBatch(model, gpu.adapter.isFallback),
+  }));
   const path = tuningPath(gpu.adapter);
   const earlier = readTuning(path);
-  const steps = models.map((model) => ({ model, batch: options.batch ?? usualBatch(model, gpu.adapter.isFallback) }));
   const shares = worksOf(gpu, steps);
   const begun = performance.now();
   const isOver = () => options.budget !== undefined && performance.now() - begun > 1000 * options.budget;

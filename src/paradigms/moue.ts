@@ -33,8 +33,9 @@ export const moue = paradigm({
     variance: { value: 0, min: 0, max: 1, about: '1: faces weigh by a learned variance as well' },
   },
   lesson(faces, { constants }) {
-    const lesson = agreementLesson(faces, constants.agreement);
-    const resolve = faces.areCandidates ? constants.resolve : 0;
+    // A set of candidates does not tell how far annotators agree.
+    const [agreement, resolve] = faces.areCandidates ? [1, constants.resolve] : [constants.agreement, 0];
+    const lesson = agreementLesson(faces, agreement);
     if (constants.doubt === 0 && resolve === 0) return lesson;
     return { ...lesson, tables: { ...lesson.tables, resolve: new Float32Array(lesson.faces.length).fill(resolve) } };
   },

@@ -120,6 +120,16 @@ gpuSuite('tuning on a device', (test) => {
     const once = sharesOf(gpu, [{ model: 'small', batch: 8 }]);
     assert.is(flops[0], 2 * once[0]!.flops);
   });
+
+  test('the works of a step follow its width, the size of its faces and their colours', async (gpu) => {
+    const flopsOf = (options: { width?: number; size?: number; channels?: number }) =>
+      sharesOf(gpu, [{ model: 'small', batch: 8, ...options }]).reduce((sum, { flops }) => sum + flops, 0);
+    const usual = flopsOf({});
+    assert.ok(flopsOf({ width: 0.5 }) < usual / 2);
+    assert.is(flopsOf({ width: 1, size: 48, channels: 1 }), usual);
+    assert.ok(flopsOf({ size: 80 }) > 2.5 * usual);
+    assert.ok(flopsOf({ channels: 3 }) > usual);
+  });
 });
 
 suite('tuning files', (test) => {
