@@ -35,6 +35,11 @@ const [, SIMPLE, WIDE, STRIDED, , , DILATED, POINTS, GAPS, , PADDED, LONG, COLOU
   Convolution,
 ];
 const DEPTHWISE = CONVOLUTIONS[16];
+/** Large enough for weights in a texture, just beyond whole tiles. */
+const TEXTURED: Convolution[] = [
+  { shape: [1, 9, 9, 68], weight: [3, 3, 68, 72], padding: [1, 1, 1, 1] },
+  { shape: [3, 17, 13, 36], weight: [3, 3, 36, 76], stride: [2, 2], padding: [1, 1, 1, 1] },
+];
 
 gpuSuite('conv2d', (test) => {
   for (const convolution of CONVOLUTIONS) {
@@ -53,6 +58,20 @@ gpuSuite('conv2d', (test) => {
   test('every family and tile agrees', async (gpu) => {
     for (const choice of CANDIDATES) await compareWithReference(withKernel(gpu, choice), WIDE);
   });
+
+  for (const convolution of TEXTURED) {
+    test(`weights in a texture, ${nameOf(convolution)}`, async (gpu) => {
+      const [texture, buffer] = [true, false].map((texture) => withKernel(gpu, { family: 'outer-product', winograd: false, texture }));
+      const operands = operandsOf(convolution);
+      await compareWithReference(texture!, convolution, operands);
+      assert.equal(await run(texture!, convolution, operands, true), await run(buffer!, convolution, operands, true));
+      const tape = new Tape(texture!);
+      const { input, weight } = inputsOf(convolution, operands);
+      conv2d(tape, tape.input('input', input.shape), tape.input('weight', weight.shape), optionsOf(convolution));
+      const textured = tape.launches[0]!.shader.tensors.filter(({ isTexture }) => isTexture).map(({ name }) => name);
+      assert.equal(textured, tape.launches[0]!.shader.name === 'conv2d_forward' ? ['weight'] : []);
+    });
+  }
 
   test('loops left as loops agree', async (gpu) => {
     for (const convolution of [STRIDED, COLOURED, DEPTHWISE]) await compareWithReference(withPlainLoops(gpu), convolution);

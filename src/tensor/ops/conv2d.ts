@@ -4,7 +4,7 @@ import type { Tensor } from '../tensor.js';
 import { launchColumnSum } from './column-sum.js';
 import { type Conv2dSteps, depthOf, flopsOf, type Geometry, geometryOf } from './conv2d-geometry.js';
 import { isDepthwise, launchDepthwise, launchDepthwiseBackwardInput, launchDepthwiseBackwardWeight, meetsOneChannel } from './depthwise.js';
-import { type Family, kernelFor, productClass, splitsOf } from './families.js';
+import { type Family, kernelFor, productClass, splitsOf, suitsTexture } from './families.js';
 import { launchPointwise, overImages, sumOverImages } from './parts.js';
 import { launchWinograd, launchWinogradWeightGradient, prefersWinograd, type WinogradGeometry } from './winograd.js';
 
@@ -172,6 +172,7 @@ function launchForward(tape: Tape, geometry: Geometry, { input, weight, bias, re
   tape.launch(kernel.family === 'tiled' ? 'conv2d_forward_tiled' : thin ? 'conv2d_forward_thin' : 'conv2d_forward', {
     constants: { ...kernel.constants, ...epilogue },
     params: { ...geometry, groups },
+    textures: !thin && suitsTexture(kernel, size, { tensor: weight, transposed: false }) ? ['weight'] : [],
     ...{ tensors, groups, flops, work },
   });
 }
@@ -223,6 +224,7 @@ function launchBackwardInput(tape: Tape, geometry: Geometry, outputGradient: Ten
   tape.launch(tiled ? 'conv2d_backward_input_tiled' : 'conv2d_backward_input', {
     constants: tiled ? kernel.constants : { ...kernel.constants, ROWS: tile.rows, COLUMNS: narrow ? 2 : 4 },
     params: { ...sizes, columns: channels, depth: columns, row_tiles, groups },
+    textures: !narrow && suitsTexture(kernel, size, { tensor: weight, transposed: true }) ? ['weight'] : [],
     ...{ tensors, groups, flops, work },
   });
 }
