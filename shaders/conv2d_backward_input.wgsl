@@ -8,12 +8,12 @@
 // input_gradient   [batch, height, width, columns]
 //
 // Which taps divide depends only on (y mod stride_y, x mod stride_x). So the pixels of one such phase go together, and a subgroup executes only the
-// taps that count. It computes ROWS pixels × COLUMNS·SUBGROUP channels by outer products, as in matmul.wgsl.
+// taps that count. It computes SUBGROUP·PIXELS pixels × 4·QUADS channels by outer products whose lanes own pixels, as in conv2d_forward.wgsl.
 enable subgroups;
 
 const SUBGROUP: u32 = 8u; // lanes of a subgroup, the same for every launch on the adapter
-const ROWS: u32 = 24u; // a multiple of SUBGROUP
-const COLUMNS: u32 = 4u; // neighbouring channels of a lane, a divisor of 4: with few channels, four would leave lanes idle
+const PIXELS: u32 = 3u; // of a lane
+const QUADS: u32 = 8u; // vec4 of input channels of a pixel
 
 struct Params {
   batch: u32,
@@ -38,9 +38,10 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> output_gradient: array<vec4f>;
 @group(0) @binding(2) var<storage, read> weight: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> input_gradient: array<f32>;
+@group(0) @binding(3) var<storage, read_write> input_gradient: array<vec4f>;
 
-const LANE_ROWS = ROWS / SUBGROUP; // pixels that a lane loads
+const WEIGHTS = 4u * QUADS; // vec4 for four output channels
+const LANE_WEIGHTS = (WEIGHTS + SUBGROUP - 1u) / SUBGROUP; // of those, what a lane loads
 
 @compute @workgroup_size(SUBGROUP)
 fn main(
@@ -60,9 +61,9 @@ fn main(
   let columns = params.columns;
   let kernel_y = params.kernel_y;
   let kernel_x = params.kernel_x;
-  let column_tiles = (columns + COLUMNS * SUBGROUP - 1u) / (COLUMNS * SUBGROUP);
-  let column0 = (group % column_tiles * SUBGROUP + lane) * COLUMNS; // the first of this lane's input channels
-  let first_column = min(column0, columns - COLUMNS);
+  let column_quads = columns / 4u;
+  let column_tiles = (column_quads + QUADS - 1u) / QUADS;
+  let quad0 = group % column_tiles * QUADS;
 
   // The phase's pixels (phase_y + i·stride_y, phase_x + j·stride_x) form an image of their own, phase_height × phase_width.
   let phase = group / column_tiles / params.row_tiles;
@@ -71,23 +72,31 @@ fn main(
   let phase_height = (params.height + stride_y - 1u - phase_y) / stride_y;
   let phase_width = (params.width + stride_x - 1u - phase_x) / stride_x;
   let rows = params.batch * phase_height * phase_width;
-  let row0 = group / column_tiles % params.row_tiles * ROWS;
+  let row0 = group / column_tiles % params.row_tiles * (SUBGROUP * PIXELS);
   if (row0 >= rows) {
     return;
   }
 
-  var image: array<u32, LANE_ROWS>;
-  var phase_line: array<u32, LANE_ROWS>;
-  var phase_column: array<u32, LANE_ROWS>;
-  for (var j = 0u; j < LANE_ROWS; j++) { // unroll
-    let row = min(row0 + j * SUBGROUP + lane, rows - 1u);
+  var image: array<u32, PIXELS>;
+  var phase_line: array<u32, PIXELS>;
+  var phase_column: array<u32, PIXELS>;
+  // Where this lane's pixels lie in the input's gradient. A copy, for a running index.
+  var places: array<u32, PIXELS>;
+  for (var p = 0u; p < PIXELS; p++) { // unroll
+    let row = min(row0 + p * SUBGROUP + lane, rows - 1u);
     let line = row / phase_width;
-    image[j] = line / phase_height * output_height;
-    phase_line[j] = line % phase_height;
-    phase_column[j] = row % phase_width;
+    let n = line / phase_height;
+    image[p] = n * output_height;
+    phase_line[p] = line - n * phase_height;
+    phase_column[p] = row - line * phase_width;
+    places[p] = ((n * params.height + phase_y + phase_line[p] * stride_y) * params.width + phase_x + phase_column[p] * stride_x) * column_quads + quad0;
+  }
+  var lane_weight: array<u32, LANE_WEIGHTS>;
+  for (var j = 0u; j < LANE_WEIGHTS; j++) { // unroll
+    lane_weight[j] = min(4u * quad0 + (j * SUBGROUP + lane) % WEIGHTS, columns - 1u) * depth_quads;
   }
 
-  var sum: array<f32, ROWS * COLUMNS>;
+  var sum: array<vec4f, QUADS * PIXELS>;
   for (var ky = 0u; ky < kernel_y; ky++) {
     let offset_y = i32(phase_y + params.pad_top) - i32(ky * params.dilation_y);
     for (var kx = 0u; kx < kernel_x; kx++) {
@@ -95,31 +104,33 @@ fn main(
       if (offset_y % i32(stride_y) != 0 || offset_x % i32(stride_x) != 0) {
         continue;
       }
-      var at: array<u32, LANE_ROWS>;
-      var inside: array<bool, LANE_ROWS>;
-      for (var j = 0u; j < LANE_ROWS; j++) { // unroll
+      var at: array<u32, PIXELS>;
+      var inside: array<bool, PIXELS>;
+      for (var p = 0u; p < PIXELS; p++) { // unroll
         // Negative places wrap round and fail the comparison.
-        let y = phase_line[j] + u32(offset_y / i32(stride_y));
-        let x = phase_column[j] + u32(offset_x / i32(stride_x));
-        inside[j] = y < output_height && x < output_width;
-        at[j] = select(0u, ((image[j] + y) * output_width + x) * depth_quads, inside[j]);
+        let y = phase_line[p] + u32(offset_y / i32(stride_y));
+        let x = phase_column[p] + u32(offset_x / i32(stride_x));
+        inside[p] = y < output_height && x < output_width;
+        at[p] = select(0u, ((image[p] + y) * output_width + x) * depth_quads, inside[p]);
       }
-      var weight_at = ((ky * kernel_x + kx) * columns + first_column) * depth_quads;
+      let tap_weight = (ky * kernel_x + kx) * columns * depth_quads;
       for (var channel = 0u; channel < depth_quads; channel++) {
-        var values: array<vec4f, LANE_ROWS>;
-        for (var j = 0u; j < LANE_ROWS; j++) { // unroll
-          values[j] = select(vec4f(), output_gradient[at[j] + channel], inside[j]);
+        var values: array<vec4f, PIXELS>;
+        for (var p = 0u; p < PIXELS; p++) { // unroll
+          values[p] = select(vec4f(), output_gradient[at[p] + channel], inside[p]);
         }
-        var weights: array<vec4f, COLUMNS>;
-        for (var c = 0u; c < COLUMNS; c++) { // unroll
-          weights[c] = weight[weight_at + c * depth_quads];
+        var weights: array<vec4f, LANE_WEIGHTS>;
+        for (var j = 0u; j < LANE_WEIGHTS; j++) { // unroll
+          weights[j] = weight[tap_weight + lane_weight[j] + channel];
         }
-        weight_at++;
-        for (var row = 0u; row < ROWS; row++) { // unroll
-          for (var i = 0u; i < 4u; i++) { // unroll
-            let value = subgroupShuffle(values[row / SUBGROUP][i], row % SUBGROUP);
-            for (var c = 0u; c < COLUMNS; c++) { // unroll
-              sum[row * COLUMNS + c] += value * weights[c][i];
+        for (var quad = 0u; quad < QUADS; quad++) { // unroll
+          var four: array<vec4f, 4>;
+          for (var c = 0u; c < 4u; c++) { // unroll
+            four[c] = subgroupShuffle(weights[(4u * quad + c) / SUBGROUP], (4u * quad + c) % SUBGROUP);
+          }
+          for (var p = 0u; p < PIXELS; p++) { // unroll
+            for (var i = 0u; i < 4u; i++) { // unroll
+              sum[quad * PIXELS + p] += values[p][i] * vec4f(four[0][i], four[1][i], four[2][i], four[3][i]);
             }
           }
         }
@@ -127,31 +138,17 @@ fn main(
     }
   }
 
-  if (column0 >= columns) {
-    return;
-  }
   // A copy with a running index: written out, the stores would double the time that a driver takes to compile.
-  var tile: array<f32, ROWS * COLUMNS>;
-  for (var i = 0u; i < ROWS * COLUMNS; i++) { // unroll
+  var tile: array<vec4f, QUADS * PIXELS>;
+  for (var i = 0u; i < QUADS * PIXELS; i++) { // unroll
     tile[i] = sum[i];
   }
-  // The first pixel's place takes divisions, which are slow, the others follow from it.
-  let line = row0 / phase_width;
-  var j = row0 - line * phase_width;
-  var n = line / phase_height;
-  var i = line - n * phase_height;
-  let row_end = min(ROWS, rows - row0);
-  for (var row = 0u; row < row_end; row++) {
-    let pixel = (n * params.height + phase_y + i * stride_y) * params.width + phase_x + j * stride_x;
-    for (var c = 0u; c < COLUMNS; c++) { // unroll
-      input_gradient[pixel * columns + column0 + c] = tile[row * COLUMNS + c];
+  let quad_end = min(QUADS, column_quads - quad0);
+  for (var quad = 0u; quad < quad_end; quad++) {
+    for (var p = 0u; p < PIXELS; p++) {
+      if (row0 + p * SUBGROUP + lane < rows) {
+        input_gradient[places[p] + quad] = tile[quad * PIXELS + p];
+      }
     }
-    j++;
-    let line_done = j == phase_width;
-    j = select(j, 0u, line_done);
-    i += select(0u, 1u, line_done);
-    let image_done = i == phase_height;
-    i = select(i, 0u, image_done);
-    n += select(0u, 1u, image_done);
   }
 }

@@ -10,17 +10,20 @@
 // output    [batch, output_height, output_width, columns]
 //
 // A matrix product whose left side is never written down: its rows are output pixels, its depth runs over the taps of the kernel and the channels.
-// One subgroup computes ROWS pixels × 4·SUBGROUP channels by outer products, as in matmul.wgsl.
+// One subgroup computes SUBGROUP·PIXELS pixels × 4·QUADS channels as a sum of outer products. A lane owns PIXELS pixels and keeps the sums of all the
+// channels in registers; the weights are loaded once across the lanes and handed round by shuffles from literal lanes (matmul.wgsl says why).
 enable subgroups;
 
 // #include "lib/conv2d.wgsl"
 
 const SUBGROUP: u32 = 8u; // lanes of a subgroup, the same for every launch on the adapter
-const ROWS: u32 = 24u; // a multiple of SUBGROUP
+const PIXELS: u32 = 3u; // of a lane
+const QUADS: u32 = 8u; // vec4 of output channels of a pixel
 
 @group(0) @binding(1) var<storage, read> input: array<vec4f>;
 
-const LANE_ROWS = ROWS / SUBGROUP; // pixels that a lane loads
+const WEIGHTS = 4u * QUADS; // vec4 for four input channels
+const LANE_WEIGHTS = (WEIGHTS + SUBGROUP - 1u) / SUBGROUP; // of those, what a lane loads
 
 @compute @workgroup_size(SUBGROUP)
 fn main(
@@ -41,64 +44,76 @@ fn main(
   let dilation_y = params.dilation_y;
   let dilation_x = params.dilation_x;
   let rows = params.batch * params.output_height * params.output_width;
-  let column_tiles = (column_quads + SUBGROUP - 1u) / SUBGROUP;
-  let row0 = group / column_tiles * ROWS;
-  let quad = group % column_tiles * SUBGROUP + lane; // this lane's four output channels
-  var weight_at = min(quad, column_quads - 1u);
+  let column_tiles = (column_quads + QUADS - 1u) / QUADS;
+  let row0 = group / column_tiles * (SUBGROUP * PIXELS);
+  let quad0 = group % column_tiles * QUADS;
 
-  // Of the pixels that this lane loads: the image, and the place of the kernel's first tap. Negative places wrap round and fail the comparison below.
-  var image: array<u32, LANE_ROWS>;
-  var top: array<u32, LANE_ROWS>;
-  var left: array<u32, LANE_ROWS>;
-  for (var j = 0u; j < LANE_ROWS; j++) { // unroll
-    let row = min(row0 + j * SUBGROUP + lane, rows - 1u);
+  // Of this lane's pixels: the image, and the place of the kernel's first tap. Negative places wrap round and fail the comparison below.
+  var image: array<u32, PIXELS>;
+  var top: array<u32, PIXELS>;
+  var left: array<u32, PIXELS>;
+  for (var p = 0u; p < PIXELS; p++) { // unroll
+    let row = min(row0 + p * SUBGROUP + lane, rows - 1u);
     let line = row / params.output_width;
-    image[j] = line / params.output_height * height;
-    top[j] = line % params.output_height * params.stride_y - params.pad_top;
-    left[j] = row % params.output_width * params.stride_x - params.pad_left;
+    image[p] = line / params.output_height * height;
+    top[p] = line % params.output_height * params.stride_y - params.pad_top;
+    left[p] = row % params.output_width * params.stride_x - params.pad_left;
+  }
+  var weight_at: array<u32, LANE_WEIGHTS>;
+  for (var j = 0u; j < LANE_WEIGHTS; j++) { // unroll
+    let w = j * SUBGROUP + lane;
+    weight_at[j] = w / QUADS % 4u * column_quads + min(quad0 + w % QUADS, column_quads - 1u);
   }
 
-  var sum: array<vec4f, ROWS>;
+  var sum: array<vec4f, QUADS * PIXELS>;
   for (var ky = 0u; ky < kernel_y; ky++) {
     for (var kx = 0u; kx < kernel_x; kx++) {
-      var at: array<u32, LANE_ROWS>;
-      var inside: array<bool, LANE_ROWS>;
-      for (var j = 0u; j < LANE_ROWS; j++) { // unroll
-        let y = top[j] + ky * dilation_y;
-        let x = left[j] + kx * dilation_x;
-        inside[j] = y < height && x < width;
-        at[j] = select(0u, ((image[j] + y) * width + x) * channel_quads, inside[j]);
+      var at: array<u32, PIXELS>;
+      var inside: array<bool, PIXELS>;
+      for (var p = 0u; p < PIXELS; p++) { // unroll
+        let y = top[p] + ky * dilation_y;
+        let x = left[p] + kx * dilation_x;
+        inside[p] = y < height && x < width;
+        at[p] = select(0u, ((image[p] + y) * width + x) * channel_quads, inside[p]);
       }
       for (var channel = 0u; channel < channel_quads; channel++) {
-        var values: array<vec4f, LANE_ROWS>;
-        for (var j = 0u; j < LANE_ROWS; j++) { // unroll
-          values[j] = select(vec4f(), input[at[j] + channel], inside[j]);
+        var values: array<vec4f, PIXELS>;
+        for (var p = 0u; p < PIXELS; p++) { // unroll
+          values[p] = select(vec4f(), input[at[p] + channel], inside[p]);
         }
-        var weights: array<vec4f, 4>;
-        for (var i = 0u; i < 4u; i++) { // unroll
-          weights[i] = weight[weight_at];
-          weight_at += column_quads;
+        var weights: array<vec4f, LANE_WEIGHTS>;
+        for (var j = 0u; j < LANE_WEIGHTS; j++) { // unroll
+          weights[j] = weight[weight_at[j]];
+          weight_at[j] += 4u * column_quads;
         }
-        for (var row = 0u; row < ROWS; row++) { // unroll
+        for (var quad = 0u; quad < QUADS; quad++) { // unroll
+          var four: array<vec4f, 4>;
           for (var i = 0u; i < 4u; i++) { // unroll
-            sum[row] += subgroupShuffle(values[row / SUBGROUP][i], row % SUBGROUP) * weights[i];
+            four[i] = subgroupShuffle(weights[(i * QUADS + quad) / SUBGROUP], (i * QUADS + quad) % SUBGROUP);
+          }
+          for (var p = 0u; p < PIXELS; p++) { // unroll
+            for (var i = 0u; i < 4u; i++) { // unroll
+              sum[quad * PIXELS + p] += values[p][i] * four[i];
+            }
           }
         }
       }
     }
   }
 
-  if (quad >= column_quads) {
-    return;
-  }
-  let offset = offset_of(quad);
   // A copy with a running index: written out, the stores would double the time that a driver takes to compile.
-  var tile: array<vec4f, ROWS>;
-  for (var row = 0u; row < ROWS; row++) { // unroll
-    tile[row] = sum[row];
+  var tile: array<vec4f, QUADS * PIXELS>;
+  for (var i = 0u; i < QUADS * PIXELS; i++) { // unroll
+    tile[i] = sum[i];
   }
-  let row_end = min(row0 + ROWS, rows);
-  for (var row = row0; row < row_end; row++) {
-    finish(row * column_quads + quad, tile[row - row0] + offset);
+  let quad_end = min(QUADS, column_quads - quad0);
+  for (var quad = 0u; quad < quad_end; quad++) {
+    let offset = offset_of(quad0 + quad);
+    for (var p = 0u; p < PIXELS; p++) {
+      let row = row0 + p * SUBGROUP + lane;
+      if (row < rows) {
+        finish(row * column_quads + quad0 + quad, tile[quad * PIXELS + p] + offset);
+      }
+    }
   }
 }

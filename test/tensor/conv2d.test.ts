@@ -29,16 +29,20 @@ const CONVOLUTIONS: Convolution[] = [
   { shape: [2, 7, 7, 6], weight: [3, 3, 1, 6], stride: [2, 2], padding: [1, 1, 1, 1], groups: 6 }, // depthwise
   { shape: [2, 9, 10, 2], weight: [3, 2, 2, 4], stride: [1, 2], padding: [2, 1, 3, 0], dilation: [2, 3] },
   { shape: [3, 17, 13, 8], weight: [5, 5, 1, 16], padding: [2, 2, 2, 2], dilation: [1, 2], groups: 8 },
+  { shape: [1, 17, 13, 12], weight: [3, 3, 12, 16], padding: [1, 1, 1, 1] }, // just beyond the pixels of a narrow tile
 ];
 const [, SIMPLE, WIDE, STRIDED, , , DILATED, POINTS, GAPS, , PADDED, LONG, COLOURED, ODD, GROUPED] = CONVOLUTIONS as [
   ...Convolution[],
   Convolution,
 ];
 const DEPTHWISE = CONVOLUTIONS[16];
-/** Large enough for weights in a texture, just beyond whole tiles. */
-const TEXTURED: Convolution[] = [
-  { shape: [1, 9, 9, 68], weight: [3, 3, 68, 72], padding: [1, 1, 1, 1] },
-  { shape: [3, 17, 13, 36], weight: [3, 3, 36, 76], stride: [2, 2], padding: [1, 1, 1, 1] },
+/** Large enough for weights in a texture, or where outputs are narrow, forward or backward, pixels; just beyond whole tiles. */
+const TEXTURED: [Convolution, string, string][] = [
+  [{ shape: [1, 9, 9, 68], weight: [3, 3, 68, 72], padding: [1, 1, 1, 1] }, 'weight', 'weight'],
+  [{ shape: [3, 17, 13, 36], weight: [3, 3, 36, 76], stride: [2, 2], padding: [1, 1, 1, 1] }, 'weight', 'weight'],
+  [{ shape: [2, 23, 29, 20], weight: [3, 3, 20, 12], padding: [1, 1, 1, 1] }, 'input', 'weight'],
+  [{ shape: [1, 67, 61, 8], weight: [3, 3, 8, 20], stride: [2, 2], padding: [1, 1, 1, 1] }, 'weight', 'output_gradient'],
+  [{ shape: [1, 67, 61, 12], weight: [3, 3, 12, 8], stride: [2, 2], padding: [1, 1, 1, 1] }, 'none', 'none'], // too small
 ];
 
 gpuSuite('conv2d', (test) => {
@@ -59,17 +63,30 @@ gpuSuite('conv2d', (test) => {
     for (const choice of CANDIDATES) await compareWithReference(withKernel(gpu, choice), WIDE);
   });
 
-  for (const convolution of TEXTURED) {
-    test(`weights in a texture, ${nameOf(convolution)}`, async (gpu) => {
+  for (const [convolution, forward, backward] of TEXTURED) {
+    test(`textures of ${nameOf(convolution)}: ${forward}, ${backward}`, async (gpu) => {
       const [texture, buffer] = [true, false].map((texture) => withKernel(gpu, { family: 'outer-product', winograd: false, texture }));
       const operands = operandsOf(convolution);
       await compareWithReference(texture!, convolution, operands);
       assert.equal(await run(texture!, convolution, operands, true), await run(buffer!, convolution, operands, true));
       const tape = new Tape(texture!);
       const { input, weight } = inputsOf(convolution, operands);
-      conv2d(tape, tape.input('input', input.shape), tape.input('weight', weight.shape), optionsOf(convolution));
-      const textured = tape.launches[0]!.shader.tensors.filter(({ isTexture }) => isTexture).map(({ name }) => name);
-      assert.equal(textured, tape.launches[0]!.shader.name === 'conv2d_forward' ? ['weight'] : []);
+      const tensor = (label: string, shape: readonly number[]) => tape.input(label, shape, 'f32', true);
+      const output = conv2d(tape, tensor('input', input.shape), tensor('weight', weight.shape), optionsOf(convolution));
+      tape.backward(output, tape.input('gradient', output.shape));
+      const texturesOf = (name: string) =>
+        tape.launches.flatMap(({ shader }) => (shader.name === name ? shader.tensors.filter(({ isTexture }) => isTexture) : []));
+      // Without outer products, for want of subgroups, there are none.
+      for (const [name, wanted] of [
+        ['conv2d_forward', forward],
+        ['conv2d_backward_input', backward],
+      ] as const) {
+        const ran = tape.launches.some(({ shader }) => shader.name === name);
+        assert.equal(
+          texturesOf(name).map((binding) => binding.name),
+          ran && wanted !== 'none' ? [wanted] : [],
+        );
+      }
     });
   }
 

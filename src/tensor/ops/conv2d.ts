@@ -4,7 +4,7 @@ import type { Tensor } from '../tensor.js';
 import { launchColumnSum } from './column-sum.js';
 import { type Conv2dSteps, depthOf, flopsOf, type Geometry, geometryOf } from './conv2d-geometry.js';
 import { isDepthwise, launchDepthwise, launchDepthwiseBackwardInput, launchDepthwiseBackwardWeight, meetsOneChannel } from './depthwise.js';
-import { type Family, kernelFor, productClass, splitsOf, suitsTexture } from './families.js';
+import { type Family, fitsTexture, type Kernel, kernelFor, type ProductSize, productClass, splitsOf } from './families.js';
 import { launchPointwise, overImages, sumOverImages } from './parts.js';
 import { launchWinograd, launchWinogradWeightGradient, prefersWinograd, type WinogradGeometry } from './winograd.js';
 
@@ -21,6 +21,13 @@ export interface Conv2dOptions extends Conv2dSteps {
 const DIRECT_PIXELS = 4;
 /** Pixels of a weight gradient's sum below which it is not worth dividing. */
 const SHORTEST_SPLIT = 64;
+/** Vec4 of sums in the registers of a lane of an outer product: more save loads, and spill. */
+const LANE_QUADS = 24;
+/** Vec4 of channels for which it keeps sums at a time: with more, it would have more weights to load than pixels; with fewer, some would be empty. */
+const WIDE = 8;
+const NARROW = [2, 4];
+/** From which sizes a copy into a texture is worth while, measured on llvmpipe. */
+const TEXTURE = { rows: 64, multiplyAdds: 2 ** 20 };
 /** KIND of the rectified linear unit in shaders/lib/activation.wgsl. */
 const RELU = 0;
 
@@ -117,6 +124,31 @@ function directChannels(channelsOfGroup: number): number {
   return channelsOfGroup % 4 === 0 ? 4 : 1;
 }
 
+/** The tile of an outer product whose lanes own pixels, with as many channels each as there are columns, but no more than it has registers for. */
+function pixelTile(kernel: Kernel, columns: number): Kernel {
+  if (kernel.family !== 'outer-product') return kernel;
+  const QUADS = NARROW.find((quads) => columns <= 4 * quads) ?? WIDE;
+  const PIXELS = LANE_QUADS / QUADS;
+  const constants = { SUBGROUP: kernel.threads, PIXELS, QUADS };
+  return { ...kernel, rows: PIXELS * kernel.threads, columns: 4 * QUADS, constants };
+}
+
+/**
+ * Which operand of an outer product to read from a texture. Of a narrow one most of what is loaded are pixels: those, where the copy of each is loaded once
+ * or more; else the weights.
+ */
+function texturesFor(
+  kernel: Kernel,
+  { rows, columns, depth, count }: ProductSize,
+  operands: Record<string, Tensor>,
+  loads: number,
+): string[] {
+  const isNarrow = Number(kernel.constants.QUADS) < WIDE;
+  const isWorthwhile = isNarrow ? loads >= 1 : rows >= TEXTURE.rows;
+  const [name, tensor] = Object.entries(operands)[isNarrow ? 0 : 1];
+  return isWorthwhile && count * rows * depth * columns >= TEXTURE.multiplyAdds && fitsTexture(kernel, tensor) ? [name] : [];
+}
+
 interface Operands {
   input: Tensor;
   weight: Tensor;
@@ -168,11 +200,13 @@ function launchForward(tape: Tape, geometry: Geometry, { input, weight, bias, re
     });
     return;
   }
-  const groups = Math.ceil(pixels / kernel.rows) * Math.ceil(columns / kernel.columns);
+  const tile = thin ? kernel : pixelTile(kernel, columns);
+  const groups = Math.ceil(pixels / tile.rows) * Math.ceil(columns / tile.columns);
+  const loads = (geometry.kernel_y * geometry.kernel_x) / (geometry.stride_y * geometry.stride_x);
   tape.launch(kernel.family === 'tiled' ? 'conv2d_forward_tiled' : thin ? 'conv2d_forward_thin' : 'conv2d_forward', {
-    constants: { ...kernel.constants, ...epilogue },
+    constants: { ...tile.constants, ...epilogue },
     params: { ...geometry, groups },
-    textures: !thin && suitsTexture(kernel, size, { tensor: weight, transposed: false }) ? ['weight'] : [],
+    textures: thin ? [] : texturesFor(tile, size, { input, weight }, loads),
     ...{ tensors, groups, flops, work },
   });
 }
@@ -214,17 +248,14 @@ function launchBackwardInput(tape: Tape, geometry: Geometry, outputGradient: Ten
     launchWinograd(tape, turned, tensors, { flipped: true });
     return;
   }
-  const tiled = kernel.family === 'tiled';
-  // Where four channels a lane would leave half of the lanes idle: two, of twice as many pixels.
-  const narrow = !tiled && 2 * channels <= kernel.columns;
-  const tile = narrow ? { rows: 2 * kernel.rows, columns: kernel.columns / 2 } : kernel;
+  const tile = pixelTile(kernel, channels);
   const row_tiles = Math.ceil(rows / tile.rows);
   const groups = phases * row_tiles * Math.ceil(channels / tile.columns);
   const { channels: _, ...sizes } = geometry;
-  tape.launch(tiled ? 'conv2d_backward_input_tiled' : 'conv2d_backward_input', {
-    constants: tiled ? kernel.constants : { ...kernel.constants, ROWS: tile.rows, COLUMNS: narrow ? 2 : 4 },
+  tape.launch(kernel.family === 'tiled' ? 'conv2d_backward_input_tiled' : 'conv2d_backward_input', {
+    constants: tile.constants,
     params: { ...sizes, columns: channels, depth: columns, row_tiles, groups },
-    textures: !narrow && suitsTexture(kernel, size, { tensor: weight, transposed: true }) ? ['weight'] : [],
+    textures: texturesFor(tile, size, { output_gradient: outputGradient, weight }, geometry.kernel_y * geometry.kernel_x),
     ...{ tensors, groups, flops, work },
   });
 }

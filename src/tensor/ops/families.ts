@@ -103,11 +103,6 @@ export function tuningFor(shader: string): Tuning {
   return { [product]: { family: 'outer-product', winograd: false, texture: true } };
 }
 
-/** From which sizes a copy of the right side is worth while: each of its numbers is loaded once for every tile of rows. */
-const TEXTURE = { rows: 64, depth: 64, multiplyAdds: 3 * 2 ** 20 };
-/** Columns of a transposed side that are so many terms long, or a multiple, lie at the same places of a cache and evict one another. */
-const CACHE_PERIOD = 1024;
-
 /** Workgroups below which a smaller tile is better than an adapter half idle. */
 const ENOUGH_GROUPS = 256;
 /** Threads that keep an adapter evenly busy, or for a processor, with its few cores, workgroups. */
@@ -192,15 +187,9 @@ function suits(kernel: Kernel, { rows, columns, count }: ProductSize): boolean {
   return rows > kernel.rows / 2 && columns > kernel.columns / 2 && groups >= ENOUGH_GROUPS;
 }
 
-/** Whether a kernel that can do so should read the right side of a product from a texture. `transposed`: it is stored column by column. */
-export function suitsTexture(
-  kernel: Kernel,
-  { rows, columns, depth, count }: ProductSize,
-  { tensor, transposed }: { tensor: Tensor; transposed: boolean },
-): boolean {
-  const fits = kernel.texture && tensor.dtype === 'f32' && tensor.bytes <= MOST_TEXTURE_BYTES;
-  if (!fits || (transposed && depth % CACHE_PERIOD === 0)) return false;
-  return rows >= TEXTURE.rows && depth >= TEXTURE.depth && count * rows * depth * columns >= TEXTURE.multiplyAdds;
+/** Whether a kernel can read an operand from a texture. */
+export function fitsTexture({ texture }: Kernel, { dtype, bytes }: Tensor): boolean {
+  return texture && dtype === 'f32' && bytes <= MOST_TEXTURE_BYTES;
 }
 
 /**

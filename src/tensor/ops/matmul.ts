@@ -2,7 +2,7 @@ import { ShapeError } from '../../errors.js';
 import type { Tape, Work } from '../tape.js';
 import { sizeOf, type Tensor } from '../tensor.js';
 import { launchColumnSum } from './column-sum.js';
-import { kernelFor, productClass, splitsOf, suitsTexture } from './families.js';
+import { fitsTexture, type Kernel, kernelFor, productClass, splitsOf } from './families.js';
 import { overImages, sumOverImages } from './parts.js';
 
 export interface MatmulOptions {
@@ -30,6 +30,10 @@ export interface Extent {
   columns: number;
 }
 
+/** From which sizes a copy of the right side is worth while: each of its numbers is loaded once for every tile of rows. */
+const TEXTURE = { rows: 64, depth: 64, multiplyAdds: 3 * 2 ** 20 };
+/** Columns of a transposed side that are so many terms long, or a multiple, lie at the same places of a cache and evict one another. */
+const CACHE_PERIOD = 1024;
 /** Terms of a sum below which it is not worth dividing. */
 const SHORTEST_SPLIT = 128;
 
@@ -106,6 +110,11 @@ function shapeOf(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean,
 function matrixOf({ shape }: Tensor, transposed: boolean): [number, number] {
   const [rows, columns] = shape.slice(-2) as [number, number];
   return transposed ? [columns, rows] : [rows, columns];
+}
+
+function suitsTexture(kernel: Kernel, { batch, rows, depth, columns }: Extent, { tensor, transposed }: Side): boolean {
+  if (!fitsTexture(kernel, tensor) || (transposed && depth % CACHE_PERIOD === 0)) return false;
+  return rows >= TEXTURE.rows && depth >= TEXTURE.depth && batch * rows * depth * columns >= TEXTURE.multiplyAdds;
 }
 
 interface ProductOptions {
@@ -211,7 +220,7 @@ function launchPart(
       constants: { ...kernel.constants, ...sides, ...(!tiled && { ROWS: tileRows }) },
       params: { ...params, a_pitch: aPitch, groups: tiles * splits },
       tensors,
-      textures: suitsTexture(kernel, { ...extent, count: batch }, b) ? ['b'] : [],
+      textures: suitsTexture(kernel, extent, b) ? ['b'] : [],
       groups: tiles * splits,
       ...{ flops, work },
     });
