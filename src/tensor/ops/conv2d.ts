@@ -4,7 +4,7 @@ import type { Tensor } from '../tensor.js';
 import { launchColumnSum } from './column-sum.js';
 import { type Conv2dSteps, depthOf, flopsOf, type Geometry, geometryOf } from './conv2d-geometry.js';
 import { isDepthwise, launchDepthwise, launchDepthwiseBackwardInput, launchDepthwiseBackwardWeight, meetsOneChannel } from './depthwise.js';
-import { type Family, fitsTexture, type Kernel, kernelFor, type ProductSize, productClass, splitsOf } from './families.js';
+import { type Family, fitsTexture, type Kernel, kernelFor, productClass, splitsOf } from './families.js';
 import { launchPointwise, overImages, sumOverImages } from './parts.js';
 import { launchWinograd, launchWinogradWeightGradient, prefersWinograd, type WinogradGeometry } from './winograd.js';
 
@@ -27,7 +27,7 @@ const LANE_QUADS = 24;
 const WIDE = 8;
 const NARROW = [2, 4];
 /** From which sizes a copy into a texture is worth while, measured on llvmpipe. */
-const TEXTURE = { rows: 64, multiplyAdds: 2 ** 20 };
+const TEXTURE = { loads: 1, flops: 2 ** 21 };
 /** KIND of the rectified linear unit in shaders/lib/activation.wgsl. */
 const RELU = 0;
 
@@ -133,20 +133,19 @@ function pixelTile(kernel: Kernel, columns: number): Kernel {
   return { ...kernel, rows: PIXELS * kernel.threads, columns: 4 * QUADS, constants };
 }
 
-/**
- * Which operand of an outer product to read from a texture. Of a narrow one most of what is loaded are pixels: those, where the copy of each is loaded once
- * or more; else the weights.
- */
-function texturesFor(
-  kernel: Kernel,
-  { rows, columns, depth, count }: ProductSize,
-  operands: Record<string, Tensor>,
-  loads: number,
-): string[] {
-  const isNarrow = Number(kernel.constants.QUADS) < WIDE;
-  const isWorthwhile = isNarrow ? loads >= 1 : rows >= TEXTURE.rows;
-  const [name, tensor] = Object.entries(operands)[isNarrow ? 0 : 1];
-  return isWorthwhile && count * rows * depth * columns >= TEXTURE.multiplyAdds && fitsTexture(kernel, tensor) ? [name] : [];
+/** How often a forward convolution, or the gradient of its weight, loads a pixel of the input. */
+function loadsOf({ kernel_y, kernel_x, stride_y, stride_x }: Geometry): number {
+  return (kernel_y * kernel_x) / (stride_y * stride_x);
+}
+
+function isNarrow({ constants }: Kernel): boolean {
+  return Number(constants.QUADS) < WIDE;
+}
+
+/** The name of one operand where it is worth while to copy it into a texture, each number of the copy being loaded so many times. */
+function textureOf(kernel: Kernel, operand: Record<string, Tensor>, flops: number, loads: number): string[] {
+  const [[name, tensor]] = Object.entries(operand) as [[string, Tensor]];
+  return loads >= TEXTURE.loads && flops >= TEXTURE.flops && fitsTexture(kernel, tensor) ? [name] : [];
 }
 
 interface Operands {
@@ -202,11 +201,14 @@ function launchForward(tape: Tape, geometry: Geometry, { input, weight, bias, re
   }
   const tile = thin ? kernel : pixelTile(kernel, columns);
   const groups = Math.ceil(pixels / tile.rows) * Math.ceil(columns / tile.columns);
-  const loads = (geometry.kernel_y * geometry.kernel_x) / (geometry.stride_y * geometry.stride_x);
+  // Of a narrow product most of what is loaded are pixels.
+  const textures = isNarrow(tile)
+    ? textureOf(tile, { input }, flops, loadsOf(geometry))
+    : textureOf(tile, { weight }, flops, pixels / tile.rows);
   tape.launch(kernel.family === 'tiled' ? 'conv2d_forward_tiled' : thin ? 'conv2d_forward_thin' : 'conv2d_forward', {
     constants: { ...tile.constants, ...epilogue },
     params: { ...geometry, groups },
-    textures: thin ? [] : texturesFor(tile, size, { input, weight }, loads),
+    textures: thin ? [] : textures,
     ...{ tensors, groups, flops, work },
   });
 }
@@ -252,10 +254,13 @@ function launchBackwardInput(tape: Tape, geometry: Geometry, outputGradient: Ten
   const row_tiles = Math.ceil(rows / tile.rows);
   const groups = phases * row_tiles * Math.ceil(channels / tile.columns);
   const { channels: _, ...sizes } = geometry;
+  const textures = isNarrow(tile)
+    ? textureOf(tile, { output_gradient: outputGradient }, flops, geometry.kernel_y * geometry.kernel_x)
+    : textureOf(tile, { weight }, flops, rows / tile.rows);
   tape.launch(kernel.family === 'tiled' ? 'conv2d_backward_input_tiled' : 'conv2d_backward_input', {
     constants: tile.constants,
     params: { ...sizes, columns: channels, depth: columns, row_tiles, groups },
-    textures: texturesFor(tile, size, { output_gradient: outputGradient, weight }, geometry.kernel_y * geometry.kernel_x),
+    textures,
     ...{ tensors, groups, flops, work },
   });
 }
@@ -299,19 +304,30 @@ function launchBackwardWeight(tape: Tape, geometry: Geometry, input: Tensor, out
       ...{ flops, work },
     });
   } else {
-    // Here the rows are channels, not pixels.
+    // Here the rows are channels, not pixels: those of one tap, or of few output channels, where that leaves lanes idle, of all taps.
     const tiled = kernel.family === 'tiled';
-    const rows = tiled ? kernel.rows : channels <= 16 && kernel.threads <= 16 ? 16 : 32;
-    const tiles = taps * Math.ceil(channels / rows) * Math.ceil(columns / kernel.columns);
+    const tile = pixelTile(kernel, columns);
+    const narrow = isNarrow(tile) && (taps * channels) / 4 >= kernel.threads;
+    const rows = narrow ? 4 * kernel.threads : tiled ? kernel.rows : channels <= 16 && kernel.threads <= 16 ? 16 : 32;
+    const rowTiles = narrow ? Math.ceil((taps * channels) / rows) : taps * Math.ceil(channels / rows);
+    const tiles = rowTiles * Math.ceil(columns / (narrow ? tile : kernel).columns);
     const splits = splitsOf(tape.gpu, tiles, kernel.threads, pixels, SHORTEST_SPLIT);
     partials = partialsFor(splits);
     const groups = tiles * splits;
-    tape.launch(tiled ? 'conv2d_backward_weight_tiled' : 'conv2d_backward_weight', {
-      constants: tiled ? kernel.constants : { ...kernel.constants, ROWS: rows },
+    const launch = {
       params: { ...geometry, splits, groups },
       tensors: { input, output_gradient: outputGradient, partials },
       ...{ groups, flops, work },
-    });
+    };
+    if (narrow) {
+      const constants = { SUBGROUP: kernel.threads, QUADS: tile.columns / 4 };
+      const textures = textureOf(kernel, { input }, flops, loadsOf(geometry));
+      tape.launch('conv2d_backward_weight_narrow', { ...launch, constants, textures });
+    } else {
+      const constants = tiled ? kernel.constants : { ...kernel.constants, ROWS: rows };
+      const textures = textureOf(kernel, { output_gradient: outputGradient }, flops, taps);
+      tape.launch(tiled ? 'conv2d_backward_weight_tiled' : 'conv2d_backward_weight', { ...launch, constants, textures });
+    }
   }
   if (partials !== weightGradient) launchColumnSum(tape, partials, weightGradient.size, weightGradient);
 }
