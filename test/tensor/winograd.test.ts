@@ -22,7 +22,7 @@ const CONVOLUTIONS: Padded[] = [
 ];
 const [, , WHOLE, BROKEN] = CONVOLUTIONS as [Padded, Padded, Padded, Padded];
 /** Channels enough for the detour to pay. */
-const WORTHWHILE: Padded = { shape: [4, 12, 11, 64], weight: [3, 3, 64, 68], padding: [1, 1, 1, 1] };
+const WORTHWHILE: Padded = { shape: [5, 12, 11, 64], weight: [3, 3, 64, 68], padding: [1, 1, 1, 1] };
 
 /**
  * The transforms multiply rounding, which grows with the root of the number of terms: observed are errors of up to 2.3e-5 · √channels with numbers
@@ -183,6 +183,9 @@ gpuSuite('winograd', (test) => {
     record({ input: [1, 5, 5, 4], weight: [3, 3, 4, 4] });
     assert.ok(tape.launches.every(({ shader }) => !shader.name.startsWith('winograd')));
     assert.not.ok(prefersWinograd(disguise(own, { isFallback: false }), geometryOf(WORTHWHILE)));
+    // Half of what the taps meet at nine pixels is padding, which the direct way to the weight's gradient leaves out.
+    const small = geometryOf({ shape: [64, 3, 3, 512], weight: [3, 3, 512, 512], padding: [1, 1, 1, 1] });
+    assert.equal([prefersWinograd(gpu, small), prefersWinograd(gpu, small, { ofWeight: true })], [true, false]);
     const inputs = {
       input: { shape, data: randomArray(shape, 1), differentiable: true },
       weight: { shape: weight, data: randomArray(weight, 2), differentiable: true },

@@ -284,7 +284,7 @@ function launchBackwardWeight(tape: Tape, geometry: Geometry, input: Tensor, out
     again: (other, standIn) => launchBackwardWeight(other, geometry, standIn(input), standIn(outputGradient), standIn(weightGradient)),
   };
   const kernel = kernelFor(tape.gpu, 'conv2d_backward_weight', size, familiesFor(geometry, channels % 4 === 0 && columns % 4 === 0));
-  if (kernel.winograd && isWinograd(geometry) && prefersWinograd(tape.gpu, geometry)) {
+  if (kernel.winograd && isWinograd(geometry) && prefersWinograd(tape.gpu, geometry, { ofWeight: true })) {
     launchWinogradWeightGradient(tape, geometry, { input, outputGradient, weightGradient });
     return;
   }

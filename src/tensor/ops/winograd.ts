@@ -35,20 +35,32 @@ const CHUNK_BYTES = 10 * 2 ** 20;
 /** The same for the weight gradient, where each chunk's products are as large as 36 / 9 weights. */
 const WEIGHT_CHUNK_BYTES = 16 * 2 ** 20;
 /** What moving one number in or out of the transformed form costs, in multiply-adds of a product: measured on llvmpipe. */
-const TRANSFER = 40;
+const TRANSFER = 48;
 
-/** Whether the detour is the shorter way for the processor, where its products are outer products. A GPU has multiply-adds to spare, and is short of memory traffic. */
-export function prefersWinograd(gpu: Gpu, geometry: WinogradGeometry): boolean {
-  const { batch, output_height, output_width, channels, columns, pad_top, pad_left } = geometry;
+/**
+ * Whether the detour is the shorter way for the processor, where its products are outer products. A GPU has multiply-adds to spare, and is short of memory
+ * traffic. The direct way to the weight's gradient leaves out all multiply-adds with padding, which on small maps are many.
+ */
+export function prefersWinograd(gpu: Gpu, geometry: WinogradGeometry, { ofWeight = false } = {}): boolean {
+  const { batch, height, width, output_height, output_width, channels, columns, pad_top, pad_left } = geometry;
   if (!gpu.adapter.isFallback || channels % 4 !== 0 || columns % 4 !== 0) return false;
   if (pad_top < 0 || pad_left < 0) return false;
   const perImage = tilesPerImage(geometry);
   const tiles = batch * perImage;
   const largest = 4 * POINTS * Math.max(perImage * channels, perImage * columns, channels * columns);
   if (largest > gpu.limits.maxStorageBufferBindingSize) return false;
-  const direct = 9 * batch * output_height * output_width * channels * columns;
+  const meetings = ofWeight
+    ? meetingsInside(height, output_height, pad_top) * meetingsInside(width, output_width, pad_left)
+    : 9 * output_height * output_width;
+  const direct = batch * meetings * channels * columns;
   const transfers = tiles * (channels + columns) + channels * columns;
   return POINTS * (tiles * channels * columns + TRANSFER * transfers) < direct;
+}
+
+/** How often, along one axis, an output meets one of three taps inside the image. */
+function meetingsInside(size: number, outputs: number, pad: number): number {
+  const ofTap = (tap: number) => Math.max(0, Math.min(outputs, size + pad - tap) - Math.max(0, pad - tap));
+  return ofTap(0) + ofTap(1) + ofTap(2);
 }
 
 /**
