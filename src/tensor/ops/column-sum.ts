@@ -3,6 +3,8 @@ import type { Tensor } from '../tensor.js';
 import { partsOf, rowsOf } from './parts.js';
 
 const THREADS_PER_GROUP = 64;
+/** Columns of a thread on a processor, which runs few threads at once and has each find its place first; a GPU would have too few. */
+const PROCESSOR_COLUMNS = 4;
 /** Fewer rows are summed in one launch. */
 const ONE_STAGE_ROWS = 64;
 
@@ -28,13 +30,15 @@ function launchChunks(
   output: Tensor,
 ): void {
   const chunks = Math.ceil(rows / rowsPerChunk);
+  const COLUMNS = tape.gpu.adapter.isFallback && columns % PROCESSOR_COLUMNS === 0 ? PROCESSOR_COLUMNS : 1;
   for (const { first, count } of partsOf(tape, chunks, [(rowsPerChunk * input.bytes) / rows, output.bytes / chunks])) {
     const part = { first: first * rowsPerChunk, count: Math.min(count * rowsPerChunk, rows - first * rowsPerChunk) };
     const run = { ...rowsOf(tape, { input }, part, [columns]), ...rowsOf(tape, { output }, { first, count }, [columns]) };
     tape.launch('column_sum', {
+      constants: { COLUMNS },
       params: { rows: part.count, columns, rows_per_chunk: rowsPerChunk },
       tensors: run,
-      groups: Math.ceil((count * columns) / THREADS_PER_GROUP),
+      groups: Math.ceil((count * columns) / COLUMNS / THREADS_PER_GROUP),
     });
   }
 }
