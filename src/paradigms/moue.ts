@@ -8,20 +8,20 @@ import { averagedLogits, softened } from './teachers.js';
 import type { Progress } from './training-step.js';
 
 /**
- * What this project is for: labels are never made discrete. The target is the distribution of the votes, and faces weigh by how far their annotators agree. Where annotations
- * are sets of candidates, there are no shares to learn, and what the model says of a face decides between them. On demand, faces weigh by a variance that the model learns
- * as well (Kendall & Gal 2017); the running average of the model's own weights teaches it whole distributions (Tarvainen & Valpola 2017; Hinton, Vinyals & Dean 2015) of
- * another view of the face; and votes that are unlikely for their face give way to what the model says of it. The first two have not paid on validation faces in
- * short runs; the third pays where many annotations are wrong. With agreement=1, variance=0, teacher=0 and doubt=0 this is `distribution`.
+ * What this project is for: labels are never made discrete. The target is the distribution of the votes. Where annotations are sets of candidates, there are no shares to
+ * learn, and what the model says of a face decides between them. On demand, votes that are unlikely for their face give way to what the model says of it; faces weigh by
+ * how far their annotators agree, and by a variance that the model learns (Kendall & Gal 2017); and the running average of the model's own weights teaches it whole
+ * distributions (Tarvainen & Valpola 2017; Hinton, Vinyals & Dean 2015) of another view of the face. On validation faces the first pays where many annotations are wrong,
+ * and none of the others does. Without any of them, on votes this is `distribution`.
  */
 export const moue = paradigm({
   summary:
-    'our recipe: distributions of votes, weighted by how far annotators agree; on demand with doubt of unlikely votes, and with a teacher',
+    'our recipe: distributions of votes, and candidates between which the model decides; on demand with doubt of unlikely votes, weights by agreement, and a teacher',
   constants: {
     teacher: { value: 0, min: 0, max: 1, about: "share of the averaged weights' distribution in the target; 0: no teacher" },
     temperature: { value: 1, min: 0.1, max: 100, about: 'softens teacher and student' },
     ramp: { value: 1, min: 0, max: 1, about: 'share of the run in which that of the teacher rises from 0' },
-    agreement: { value: 0.2, min: 0, max: 1, about: 'weight of a face whose annotators do not agree at all; 1: all weigh the same' },
+    agreement: { value: 1, min: 0, max: 1, about: 'weight of a face whose annotators do not agree at all; 1: all weigh the same' },
     doubt: { value: 0, min: 0, max: 0.9, about: 'probability that votes are not of their face; 0: votes are never doubted' },
     evidence: { value: 1, min: 0, about: 'votes that the shares of a face count as, where they are doubted' },
     resolve: {
