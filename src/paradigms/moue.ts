@@ -11,8 +11,8 @@ import type { Progress } from './training-step.js';
  * What this project is for: labels are never made discrete. The target is the distribution of the votes. Where annotations are sets of candidates, there are no shares to
  * learn, and what the model says of a face decides between them. On demand, votes that are unlikely for their face give way to what the model says of it; faces weigh by
  * how far their annotators agree, and by a variance that the model learns (Kendall & Gal 2017); and the running average of the model's own weights teaches it whole
- * distributions (Tarvainen & Valpola 2017; Hinton, Vinyals & Dean 2015) of another view of the face. On validation faces the first pays where many annotations are wrong,
- * and none of the others does. Without any of them, on votes this is `distribution`.
+ * distributions (Tarvainen & Valpola 2017; Hinton, Vinyals & Dean 2015) of another view of the face. On validation faces the first paid where many annotations are wrong,
+ * and none of the others did. Without any of them, on votes this is `distribution`.
  */
 export const moue = paradigm({
   summary:
