@@ -89,7 +89,7 @@ fn main(
     image[p] = n * output_height;
     phase_line[p] = line - n * phase_height;
     phase_column[p] = row - line * phase_width;
-    places[p] = ((n * params.height + phase_y + phase_line[p] * stride_y) * params.width + phase_x + phase_column[p] * stride_x) * column_quads + quad0;
+    places[p] = ((n * params.height + phase_y + phase_line[p] * stride_y) * params.width + phase_x + phase_column[p] * stride_x) * column_quads;
   }
   var lane_weight: array<u32, LANE_WEIGHTS>;
   for (var j = 0u; j < LANE_WEIGHTS; j++) { // unroll
@@ -138,17 +138,17 @@ fn main(
     }
   }
 
-  // A copy with a running index: written out, the stores would double the time that a driver takes to compile.
+  // A copy with a running index: written out, the stores would take a driver longer to compile than all else. Bounds without a number keep them as loops.
   var tile: array<vec4f, QUADS * PIXELS>;
   for (var i = 0u; i < QUADS * PIXELS; i++) { // unroll
     tile[i] = sum[i];
   }
-  let quad_end = min(QUADS, column_quads - quad0);
-  for (var quad = 0u; quad < quad_end; quad++) {
-    for (var p = 0u; p < PIXELS; p++) {
-      if (row0 + p * SUBGROUP + lane < rows) {
-        input_gradient[places[p] + quad] = tile[quad * PIXELS + p];
-      }
+  let quad_end = min(quad0 + QUADS, column_quads);
+  let row_end = min(row0 + PIXELS * SUBGROUP, rows);
+  for (var quad = quad0; quad < quad_end; quad++) {
+    for (var row = row0 + lane; row < row_end; row += SUBGROUP) {
+      let p = (row - row0) / SUBGROUP;
+      input_gradient[places[p] + quad] = tile[(quad - quad0) * PIXELS + p];
     }
   }
 }

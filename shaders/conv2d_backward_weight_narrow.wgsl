@@ -112,16 +112,16 @@ fn main(
   if (row_quad >= row_quads) {
     return;
   }
-  // A copy with a running index: written out, the stores would double the time that a driver takes to compile.
+  // A copy with a running index: written out, the stores would take a driver longer to compile than all else. Bounds without a number keep them as loops.
   var tile: array<vec4f, 4u * QUADS>;
   for (var i = 0u; i < 4u * QUADS; i++) { // unroll
     tile[i] = sum[i];
   }
   let row0 = 4u * (split * row_quads + row_quad);
-  let quad_end = min(QUADS, column_quads - quad0);
-  for (var quad = 0u; quad < quad_end; quad++) {
-    for (var c = 0u; c < 4u; c++) {
-      partials[(row0 + c) * column_quads + quad0 + quad] = tile[4u * quad + c];
+  let quad_end = min(quad0 + QUADS, column_quads);
+  for (var quad = quad0; quad < quad_end; quad++) {
+    for (var row = row0; row < row0 + 4u; row++) {
+      partials[row * column_quads + quad] = tile[4u * (quad - quad0) + row - row0];
     }
   }
 }

@@ -101,19 +101,17 @@ fn main(
     }
   }
 
-  // A copy with a running index: written out, the stores would double the time that a driver takes to compile.
+  // A copy with a running index: written out, the stores would take a driver longer to compile than all else. Bounds without a number keep them as loops.
   var tile: array<vec4f, QUADS * PIXELS>;
   for (var i = 0u; i < QUADS * PIXELS; i++) { // unroll
     tile[i] = sum[i];
   }
-  let quad_end = min(QUADS, column_quads - quad0);
-  for (var quad = 0u; quad < quad_end; quad++) {
-    let offset = offset_of(quad0 + quad);
-    for (var p = 0u; p < PIXELS; p++) {
-      let row = row0 + p * SUBGROUP + lane;
-      if (row < rows) {
-        finish(row * column_quads + quad0 + quad, tile[quad * PIXELS + p] + offset);
-      }
+  let quad_end = min(quad0 + QUADS, column_quads);
+  let row_end = min(row0 + PIXELS * SUBGROUP, rows);
+  for (var quad = quad0; quad < quad_end; quad++) {
+    let offset = offset_of(quad);
+    for (var row = row0 + lane; row < row_end; row += SUBGROUP) {
+      finish(row * column_quads + quad, tile[(quad - quad0) * PIXELS + (row - row0) / SUBGROUP] + offset);
     }
   }
 }

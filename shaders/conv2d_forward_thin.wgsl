@@ -77,7 +77,7 @@ fn main(
     return;
   }
   let offset = offset_of(quad);
-  // A copy with a running index: written out, the stores would double the time that a driver takes to compile.
+  // A copy with a running index: written out, the stores would take a driver longer to compile than all else. Bounds without a number keep them as loops.
   var tile: array<vec4f, ROWS>;
   for (var row = 0u; row < ROWS; row++) { // unroll
     tile[row] = sum[row];

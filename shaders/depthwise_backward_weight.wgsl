@@ -108,8 +108,12 @@ fn main(
       }
     }
   }
-  for (var tap = 0u; tap < TAPS; tap++) { // unroll
-    partials[(split * TAPS + tap) * quads + quad] = sums[tap];
+  // One after the other from the front: written out, the stores would take a driver long to compile.
+  for (var part = split * TAPS; part < (split + 1u) * TAPS; part++) {
+    partials[part * quads + quad] = sums[0];
+    for (var tap = 1u; tap < TAPS; tap++) { // unroll
+      sums[tap - 1u] = sums[tap];
+    }
   }
 }
 

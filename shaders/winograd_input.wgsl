@@ -67,16 +67,20 @@ fn main(
     corner += channels;
   }
   var at = thread;
-  for (var i = 0u; i < 6u; i++) { // unroll
-    let row = transform(array(columns[0][i], columns[1][i], columns[2][i], columns[3][i], columns[4][i], columns[5][i]));
+  for (var i = 0u; i < points; i++) {
+    let row = transform(array(columns[0][0], columns[1][0], columns[2][0], columns[3][0], columns[4][0], columns[5][0]));
     for (var j = 0u; j < 6u; j++) { // unroll
       transformed[at] = row[j];
       at += threads;
     }
+    for (var j = 0u; j < 6u; j++) { // unroll
+      for (var i = 0u; i < 5u; i++) { // unroll
+        columns[j][i] = columns[j][i + 1u];
+      }
+    }
   }
 }
 
-// Bᵀ · d
 fn transform(d: array<f32, 6>) -> array<f32, 6> {
   return array(
     4.0 * d[0] - 5.0 * d[2] + d[4],

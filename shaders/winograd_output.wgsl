@@ -74,29 +74,28 @@ fn main(
   if (params.has_bias != 0u) {
     offset = bias[column];
   }
-  // An array with a running index: written out, the stores would double the time that a driver takes to compile.
-  var pixels: array<f32, 16>;
-  for (var y = 0u; y < 4u; y++) { // unroll
-    let row = transform(array(lines[0][y], lines[1][y], lines[2][y], lines[3][y], lines[4][y], lines[5][y]));
-    for (var x = 0u; x < 4u; x++) { // unroll
-      pixels[4u * y + x] = row[x] + offset;
-    }
-  }
-  for (var i = 0u; i < 16u; i++) {
-    let y = top + i / 4u;
-    let x = left + i % 4u;
-    if (y < height && x < width) {
-      let at = ((image + y) * width + x) * columns + column;
-      var value = pixels[i];
-      if (has_residual) {
-        value += residual[at];
+  let bottom = min(top + 4u, height);
+  for (var y = top; y < bottom; y++) {
+    let row = transform(array(lines[0][0], lines[1][0], lines[2][0], lines[3][0], lines[4][0], lines[5][0]));
+    for (var j = 0u; j < 4u; j++) { // unroll
+      let x = left + j;
+      if (x < width) {
+        let at = ((image + y) * width + x) * columns + column;
+        var value = row[j] + offset;
+        if (has_residual) {
+          value += residual[at];
+        }
+        output[at] = select(value, rectify(vec4f(value)).x, relu);
       }
-      output[at] = select(value, rectify(vec4f(value)).x, relu);
+    }
+    for (var j = 0u; j < 6u; j++) { // unroll
+      for (var i = 0u; i < 3u; i++) { // unroll
+        lines[j][i] = lines[j][i + 1u];
+      }
     }
   }
 }
 
-// Aᵀ · m
 fn transform(m: array<f32, 6>) -> array<f32, 4> {
   let even = m[1] + m[2];
   let odd = m[1] - m[2];

@@ -15,6 +15,7 @@ struct Params {
   columns: u32,
   tiles_y: u32, // of one image
   tiles_x: u32,
+  points: u32, // 6 on a side of a tile, told as to winograd_input
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -43,26 +44,36 @@ fn main(
   let top = tile / tiles_x % tiles_y * 4u;
   let image = (params.first_image + tile / (tiles_x * tiles_y)) * height;
 
+  let line = width * columns;
+  var corner = ((image + top) * width + left) * columns + column;
   var lines: array<array<f32, 6>, 4>; // of G·g, down
-  for (var j = 0u; j < 4u; j++) { // unroll
-    let x = left + j;
+  for (var x = left; x < left + params.points - 2u; x++) {
+    for (var j = 0u; j < 3u; j++) { // unroll
+      lines[j] = lines[j + 1u];
+    }
     var g: array<f32, 4>;
     for (var i = 0u; i < 4u; i++) { // unroll
-      let y = top + i;
-      let inside = y < height && x < width;
-      g[i] = select(0.0, output_gradient[select(0u, ((image + y) * width + x) * columns + column, inside)], inside);
+      let inside = top + i < height && x < width;
+      g[i] = select(0.0, output_gradient[select(0u, corner + i * line, inside)], inside);
     }
-    lines[j] = transform(g);
+    lines[3] = transform(g);
+    corner += columns;
   }
-  for (var i = 0u; i < 6u; i++) { // unroll
-    let row = transform(array(lines[0][i], lines[1][i], lines[2][i], lines[3][i]));
+  var at = thread;
+  for (var i = 0u; i < params.points; i++) {
+    let row = transform(array(lines[0][0], lines[1][0], lines[2][0], lines[3][0]));
     for (var j = 0u; j < 6u; j++) { // unroll
-      transformed[(6u * i + j) * threads + thread] = row[j];
+      transformed[at] = row[j];
+      at += threads;
+    }
+    for (var j = 0u; j < 4u; j++) { // unroll
+      for (var i = 0u; i < 5u; i++) { // unroll
+        lines[j][i] = lines[j][i + 1u];
+      }
     }
   }
 }
 
-// G · g
 fn transform(g: array<f32, 4>) -> array<f32, 6> {
   let even = (g[0] + g[2]) / 6.0;
   let odd = (g[1] + g[3]) / 6.0;

@@ -1,13 +1,14 @@
 // Weight side of a 3×3 convolution with stride 1 after Winograd (winograd_input.wgsl):
-//   transformed[6·i + j, c, o] = (G·g·Gᵀ)[i, j],   g[ky, kx] = weight[ky, kx, c, o], or weight[2 − ky, 2 − kx, c, o] where flip is 1
+//   transformed[6·i + j, c, o] = (G·g·Gᵀ)[i, j],   g[ky, kx] = weight[ky, kx, c, o], or weight[2 − ky, 2 − kx, o, c] where flip is 1
 //
-// weight       [3, 3, channels, columns]
+// weight       [3, 3, channels, columns], with flip [3, 3, columns, channels]
 // transformed  [36, channels, columns]
 //
 // A thread transforms the nine taps of one pair of channels.
 
 struct Params {
   size: u32, // channels · columns
+  columns: u32,
   flip: u32, // for the gradient with respect to the input
   points: u32, // 6 on a side of a tile, told as to winograd_input
 }
@@ -27,26 +28,28 @@ fn main(
   if (thread >= size) {
     return;
   }
+  let columns = params.columns;
   let flip = params.flip != 0u;
-  var columns: array<array<f32, 6>, 3>; // of G·g
+  let pair = select(thread, thread % columns * (size / columns) + thread / columns, flip);
+  var lines: array<array<f32, 6>, 3>; // of G·g
   for (var kx = 0u; kx < 3u; kx++) { // unroll
     var g: array<f32, 3>;
     for (var ky = 0u; ky < 3u; ky++) { // unroll
       let tap = 3u * ky + kx;
-      g[ky] = weight[select(tap, 8u - tap, flip) * size + thread];
+      g[ky] = weight[select(tap, 8u - tap, flip) * size + pair];
     }
-    columns[kx] = transform(g);
+    lines[kx] = transform(g);
   }
   var at = thread;
   for (var i = 0u; i < params.points; i++) {
-    let row = transform(array(columns[0][0], columns[1][0], columns[2][0]));
+    let row = transform(array(lines[0][0], lines[1][0], lines[2][0]));
     for (var j = 0u; j < 6u; j++) { // unroll
       transformed[at] = row[j];
       at += size;
     }
     for (var j = 0u; j < 3u; j++) { // unroll
       for (var i = 0u; i < 5u; i++) { // unroll
-        columns[j][i] = columns[j][i + 1u];
+        lines[j][i] = lines[j][i + 1u];
       }
     }
   }

@@ -40,25 +40,23 @@ fn main(
     }
     columns[5] = transform(m);
   }
-  // An array with a running index: written out, the stores would double the time that a driver takes to compile.
-  var taps: array<f32, 9>;
-  for (var ky = 0u; ky < 3u; ky++) { // unroll
-    let row = transform(array(columns[0][ky], columns[1][ky], columns[2][ky], columns[3][ky], columns[4][ky], columns[5][ky]));
+  for (var at = thread; at < 9u * size; at += 3u * size) {
+    let row = transform(array(columns[0][0], columns[1][0], columns[2][0], columns[3][0], columns[4][0], columns[5][0]));
     for (var kx = 0u; kx < 3u; kx++) { // unroll
-      taps[3u * ky + kx] = row[kx];
+      var value = row[kx];
+      if (accumulate) {
+        value += weight_gradient[at + kx * size];
+      }
+      weight_gradient[at + kx * size] = value;
     }
-  }
-  for (var tap = 0u; tap < 9u; tap++) {
-    let at = tap * size + thread;
-    var value = taps[tap];
-    if (accumulate) {
-      value += weight_gradient[at];
+    for (var j = 0u; j < 6u; j++) { // unroll
+      for (var i = 0u; i < 2u; i++) { // unroll
+        columns[j][i] = columns[j][i + 1u];
+      }
     }
-    weight_gradient[at] = value;
   }
 }
 
-// Aᵀ · m
 fn transform(m: array<f32, 6>) -> array<f32, 3> {
   return array(m[0] + m[1] + m[2] + m[3] + m[4], m[1] - m[2] + 2.0 * (m[3] - m[4]), m[1] + m[2] + 4.0 * (m[3] + m[4]) + m[5]);
 }

@@ -49,8 +49,6 @@ export interface GpuOptions {
   release?: () => void;
 }
 
-/** At least what any shader's params, or one element of its tensors, take. */
-const SCRATCH_BYTES = 256;
 const SMALLER = 'Use a smaller --batch, --size or --model.';
 
 const TEXEL_BYTES = 16;
@@ -192,33 +190,6 @@ export class Gpu {
       this.pipelines.set(shader.text, pipeline);
     }
     return pipeline;
-  }
-
-  /** Has the driver compile a shader by a dispatch of no workgroups, and waits for it. @throws ShaderError as `pipeline` does. */
-  async dispatchNothing(shader: Shader): Promise<void> {
-    const { pipeline, layout } = await this.pipeline(shader);
-    const { INDIRECT, STORAGE, UNIFORM } = GPUBufferUsage;
-    const buffers: GPUBuffer[] = [];
-    const scratch = (usage: GPUBufferUsageFlags) => {
-      buffers.push(this.createBuffer('scratch', SCRATCH_BYTES, usage));
-      return buffers.at(-1)!;
-    };
-    const textures: GPUTexture[] = [];
-    const scratchTexture = () => textures[textures.push(this.createTexture('scratch', SCRATCH_BYTES)) - 1].createView();
-    const entries: GPUBindGroupEntry[] = shader.tensors.map(({ binding, isTexture }) => {
-      return { binding, resource: isTexture ? scratchTexture() : { buffer: scratch(STORAGE) } };
-    });
-    if (shader.params.length > 0) entries.push({ binding: 0, resource: { buffer: scratch(UNIFORM) } });
-    const encoder = this.device.createCommandEncoder();
-    const pass = encoder.beginComputePass();
-    pass.setPipeline(pipeline);
-    pass.setBindGroup(0, this.createBindGroup({ layout, entries }));
-    pass.dispatchWorkgroupsIndirect(scratch(INDIRECT), 0); // Dawn warns of direct counts of 0
-    pass.end();
-    this.submit(encoder.finish());
-    await this.idle();
-    for (const buffer of buffers) this.destroyBuffer(buffer);
-    for (const texture of textures) this.destroyTexture(texture);
   }
 
   private async compile(shader: Shader): Promise<Pipeline> {

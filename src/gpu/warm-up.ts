@@ -5,6 +5,8 @@ import type { Shader } from './shader.js';
 const LANES = 2;
 /** A shader that takes longer does not come from the driver's cache; those from it take about 10 ms, but the main thread may be busy. */
 const CACHED_MS = 150;
+/** At least what any shader's params, or one element of its tensors, take. */
+const SCRATCH_BYTES = 256;
 
 export interface WarmUpOptions {
   /** More devices to use where a shader takes longer than `cachedMs`. Default: none. */
@@ -27,7 +29,13 @@ export async function warmUp(
 ): Promise<void> {
   const texts = new Map([...shaders].map((shader) => [shader.text, shader]));
   const queue = [...texts.values()].sort((a, b) => b.text.length - a.text.length); // the slowest first, so that all devices end together
-  for (const shader of queue) gpu.pipeline(shader).catch(() => {}); // begun at once; who awaits it meets the error
+  const begin = async () => {
+    for (const shader of [...queue]) {
+      gpu.pipeline(shader).catch(() => {}); // who awaits it meets the error
+      await new Promise((resolve) => setImmediate(resolve)); // the driver may begin with the first before the last is parsed
+    }
+  };
+  const begun = begin();
   let done = 0;
   let helped: Promise<unknown> | undefined;
   const help = async () => {
@@ -39,18 +47,66 @@ export async function warmUp(
     helped ??= Promise.all(Array.from({ length: helpers }, help));
     helped.catch(() => {}); // met below
   };
-  const work = async (device: Gpu) => {
+  const work = async (device: Gpu, scratch: Scratch) => {
     for (let shader = queue.shift(); shader; shader = queue.shift()) {
       await device.pipeline(shader);
       const timer = setTimeout(callHelp, cachedMs);
-      await device.dispatchNothing(shader).finally(() => clearTimeout(timer));
+      await dispatchNothing(device, shader, scratch).finally(() => clearTimeout(timer));
       onProgress?.(++done, texts.size);
     }
   };
   const lanes = async (device: Gpu) => {
-    const ends = await Promise.allSettled(Array.from({ length: LANES }, () => work(device)));
+    const scratch = new Scratch(device);
+    const ends = await Promise.allSettled(Array.from({ length: LANES }, () => work(device, scratch)));
+    scratch.destroy();
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
   };
-  await lanes(gpu);
+  await Promise.all([begun, lanes(gpu)]);
   await helped;
+}
+
+/** Has the driver compile a shader by a dispatch of no workgroups, and waits for it. @throws ShaderError where it does not compile. */
+async function dispatchNothing(gpu: Gpu, shader: Shader, scratch: Scratch): Promise<void> {
+  const { pipeline, layout } = await gpu.pipeline(shader);
+  const entries: GPUBindGroupEntry[] = shader.tensors.map(({ binding, isTexture }) => {
+    return { binding, resource: isTexture ? scratch.texture() : { buffer: scratch.buffer(binding) } };
+  });
+  if (shader.params.length > 0) entries.push({ binding: 0, resource: { buffer: scratch.buffer(0) } });
+  const encoder = gpu.device.createCommandEncoder();
+  const pass = encoder.beginComputePass();
+  pass.setPipeline(pipeline);
+  pass.setBindGroup(0, gpu.createBindGroup({ layout, entries }));
+  pass.dispatchWorkgroupsIndirect(scratch.buffer('groups'), 0); // Dawn warns of direct counts of 0
+  pass.end();
+  gpu.submit(encoder.finish());
+  await gpu.idle();
+}
+
+/** What shaders bind that compute nothing: a buffer for each binding, because what may be written must not be bound twice. */
+class Scratch {
+  private readonly gpu: Gpu;
+  private readonly buffers = new Map<number | 'groups', GPUBuffer>();
+  private made: GPUTexture | undefined;
+
+  constructor(gpu: Gpu) {
+    this.gpu = gpu;
+  }
+
+  buffer(binding: number | 'groups'): GPUBuffer {
+    const { INDIRECT, STORAGE, UNIFORM } = GPUBufferUsage;
+    const usage = binding === 'groups' ? INDIRECT : STORAGE | UNIFORM;
+    const buffer = this.buffers.get(binding) ?? this.gpu.createBuffer('scratch', SCRATCH_BYTES, usage);
+    this.buffers.set(binding, buffer);
+    return buffer;
+  }
+
+  texture(): GPUTextureView {
+    this.made ??= this.gpu.createTexture('scratch', SCRATCH_BYTES);
+    return this.made.createView();
+  }
+
+  destroy(): void {
+    for (const buffer of this.buffers.values()) this.gpu.destroyBuffer(buffer);
+    if (this.made) this.gpu.destroyTexture(this.made);
+  }
 }

@@ -127,14 +127,15 @@ export class Parameters {
     return [...this.entries.values()].reduce((sum, { tensor, kind }) => sum + (kind === 'weight' ? tensor.size : 0), 0);
   }
 
-  /** Writes first values. @param random standard normal numbers by (parameter number, element). */
-  initialise(gpu: Gpu, random: (stream: number, index: number) => number): void {
+  /** Writes first values, the same to a shadow. @param random standard normal numbers by (parameter number, element). */
+  initialise(gpu: Gpu, random: (stream: number, index: number) => number, shadow?: Parameters): void {
     let stream = 0;
-    for (const { tensor, initial } of this.entries.values()) {
+    for (const [name, { tensor, initial }] of this.entries) {
       const values = new Float32Array(tensor.size);
       const own = stream++;
       initial(values, (index) => random(own, index));
       writeTensor(gpu, tensor, values);
+      if (shadow) writeTensor(gpu, shadow.entries.get(name)!.tensor, values);
     }
   }
 

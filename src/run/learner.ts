@@ -118,8 +118,7 @@ export class Learner {
     const program = await Program.compile(gpu, tape, { keep: [loss, norm], recompute: options.recompute ?? false });
 
     if (!streamed) program.write(statistics, faceStatistics(pixels, count));
-    parameters.initialise(gpu, (stream, index) => normal(seed, stream, index));
-    average?.initialise(gpu, (stream, index) => normal(seed, stream, index));
+    parameters.initialise(gpu, (stream, index) => normal(seed, stream, index), average);
     for (const { tensor, initial } of kept.values()) writeTensor(gpu, tensor, initial);
     const readback = new Readback(gpu, [loss, norm], STEPS_IN_FLIGHT);
     return new Learner(gpu, options, { ...recorded, program, faces, readback });

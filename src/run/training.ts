@@ -131,11 +131,11 @@ async function trainOn(
   line.print(
     `${dataset.train.name}: learning from ${lesson.faces.length.toLocaleString('en-US')} of ${dataset.train.count.toLocaleString('en-US')} faces; ${model} on ${gpu.adapter.description || gpu.adapter.device}`,
   );
-  await compiling.finish();
   const learner = await Learner.create(gpu, dataset.train.pixels, {
     ...learnerOptions(options, { model, constants, lesson }),
     streamed: isStreamed(gpu, options, dataset.train),
   });
+  await compiling.finish();
   if (options.sampling === 'balanced' && learner.keepsFaces) {
     throw new UsageError(
       `${options.paradigm} keeps what it finds of each face, and balanced sampling may draw a face twice in a batch`,

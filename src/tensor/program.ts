@@ -84,6 +84,10 @@ export class Program {
     const plan = planMemory(launches, keep, gpu.limits);
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
     const buffers = plan.bufferBytes.map((bytes, i) => gpu.createBuffer(`planned ${i}`, bytes, usage));
+    // Dawn clears a buffer before its first use: let the device begin while the host prepares.
+    const clearing = gpu.device.createCommandEncoder();
+    for (const buffer of buffers) clearing.clearBuffer(buffer);
+    gpu.submit(clearing.finish());
     const places = new Map<Tensor, BufferPlace>();
     for (const [tensor, { buffer, offset }] of plan.places) places.set(tensor, { buffer: buffers[buffer]!, offset });
     const uniforms = packParams(gpu, launches);

@@ -67,7 +67,7 @@ const FEW_REGISTERS = [tile(64, 64, 16, 4, 8), tile(128, 32, 16, 8, 4), tile(32,
  * number loaded from a buffer by itself, and every texel but once.
  */
 const DEFAULTS: Record<AdapterClass, Choice[]> = {
-  software: [{ family: 'outer-product', texture: true }],
+  software: [{ family: 'outer-product', texture: true }, { family: 'direct' }],
   nvidia: WIDE_REGISTERS,
   amd: WIDE_REGISTERS,
   apple: FEW_REGISTERS,
@@ -105,6 +105,8 @@ export function tuningFor(shader: string): Tuning {
 
 /** Workgroups below which a smaller tile is better than an adapter half idle. */
 const ENOUGH_GROUPS = 256;
+/** Multiply-adds below which an outer product takes longer to compile, a third of a second a form, than it will ever save. */
+const WORTH_COMPILING = 2 ** 19;
 /** Threads that keep an adapter evenly busy, or for a processor, with its few cores, workgroups. */
 const BUSY = { processorGroups: 128, gpuThreads: 131_072 };
 
@@ -180,9 +182,10 @@ function kernelOf(gpu: Gpu, choice: Choice): Kernel | undefined {
   return { family: 'tiled', rows: TILE_M, columns: TILE_N, threads, constants: { ...choice.tile }, winograd: false, texture: false };
 }
 
-/** Whether no side of the product leaves half of a tile empty, and there are tiles enough for the whole adapter. */
-function suits(kernel: Kernel, { rows, columns, count }: ProductSize): boolean {
-  if (kernel.family !== 'tiled') return true;
+/** Whether the product is worth its kernel: no side leaves half of a tile empty, and there are tiles enough for the whole adapter. */
+function suits(kernel: Kernel, { rows, columns, depth, count }: ProductSize): boolean {
+  if (kernel.family === 'direct') return true;
+  if (kernel.family === 'outer-product') return rows * columns * depth * count >= WORTH_COMPILING;
   const groups = Math.ceil(rows / kernel.rows) * Math.ceil(columns / kernel.columns) * count;
   return rows > kernel.rows / 2 && columns > kernel.columns / 2 && groups >= ENOUGH_GROUPS;
 }

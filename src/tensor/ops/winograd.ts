@@ -77,9 +77,9 @@ export function launchWinograd(
 ): void {
   const { height, width, channels, output_height, output_width, columns, pad_top, pad_left } = geometry;
   const grid = gridOf(geometry);
-  const weights = tape.tensor('winograd.weight', [POINTS, ...weight.shape.slice(2)]);
+  const weights = tape.tensor('winograd.weight', [POINTS, channels, columns]);
   tape.launch('winograd_weight', {
-    params: { size: channels * columns, flip: flipped ? 1 : 0, points: SIDE },
+    params: { size: channels * columns, columns, flip: flipped ? 1 : 0, points: SIDE },
     tensors: { weight, transformed: weights },
     groups: groupsOf(channels * columns),
   });
@@ -92,7 +92,7 @@ export function launchWinograd(
     });
     const products = tape.tensor('winograd.products', [POINTS, tiles, columns]);
     const extent = { batch: POINTS, rows: tiles, depth: channels, columns };
-    launchProduct(tape, extent, side(transformed, false), side(weights, flipped), products, { flops: directFlops(geometry, images) });
+    launchProduct(tape, extent, side(transformed, false), side(weights, false), products, { flops: directFlops(geometry, images) });
     tape.launch('winograd_output', {
       params: {
         ...{ first_image, images, height: output_height, width: output_width, columns, ...grid },
@@ -125,7 +125,7 @@ export function launchWinogradWeightGradient(
     });
     const gradients = tape.tensor('winograd.output_gradient', [POINTS, tiles, columns]);
     tape.launch('winograd_output_gradient', {
-      params: { first_image, images, height: output_height, width: output_width, columns, ...grid },
+      params: { first_image, images, height: output_height, width: output_width, columns, ...grid, points: SIDE },
       tensors: { output_gradient: outputGradient, transformed: gradients },
       groups: groupsOf(tiles * columns),
     });
