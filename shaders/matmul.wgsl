@@ -111,14 +111,11 @@ fn main(
       }
     }
 
+    // The quad of a that holds its element [row, k + i], as loaded above: q % SUBGROUP is the lane. Constants, where branches would take long to compile.
     for (var row = 0u; row < ROWS; row++) { // unroll
       for (var i = 0u; i < 4u; i++) { // unroll
-        if (TRANSPOSE_A) {
-          let q = i * (ROWS / 4u) + row / 4u;
-          sum[row] += subgroupShuffle(a_values[q / SUBGROUP][row % 4u], q % SUBGROUP) * b_values[i];
-        } else {
-          sum[row] += subgroupShuffle(a_values[row / SUBGROUP][i], row % SUBGROUP) * b_values[i];
-        }
+        const q = select(row, i * (ROWS / 4u) + row / 4u, TRANSPOSE_A);
+        sum[row] += subgroupShuffle(a_values[q / SUBGROUP][select(i, row % 4u, TRANSPOSE_A)], q % SUBGROUP) * b_values[i];
       }
     }
   }
