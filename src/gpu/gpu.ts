@@ -57,10 +57,12 @@ const TEXTURE_ROW_BYTES = TEXTURE_WIDTH * TEXEL_BYTES;
 /** What fits into a texture of every adapter. */
 export const MOST_TEXTURE_BYTES = 8192 * TEXTURE_ROW_BYTES;
 
-/** Puts bytes of a buffer into a texture, row after row; a last part of a texel counts whole. */
+/** Puts bytes of a buffer into a texture, row after row; what stands behind them in the buffer may follow, up to the end of the last row. */
 export function copyToTexture(encoder: GPUCommandEncoder, buffer: GPUBuffer, offset: number, sizeBytes: number, texture: GPUTexture): void {
-  const rows = Math.floor(sizeBytes / TEXTURE_ROW_BYTES);
-  const rest = Math.ceil((sizeBytes % TEXTURE_ROW_BYTES) / TEXEL_BYTES);
+  const rowsToFill = Math.ceil(sizeBytes / TEXTURE_ROW_BYTES);
+  const isThere = offset + rowsToFill * TEXTURE_ROW_BYTES <= buffer.size;
+  const rows = isThere ? rowsToFill : rowsToFill - 1;
+  const rest = isThere ? 0 : Math.ceil((sizeBytes - rows * TEXTURE_ROW_BYTES) / TEXEL_BYTES);
   const layout = { buffer, bytesPerRow: TEXTURE_ROW_BYTES };
   if (rows > 0) encoder.copyBufferToTexture({ ...layout, offset }, { texture }, [TEXTURE_WIDTH, rows]);
   if (rest > 0)

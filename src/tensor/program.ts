@@ -11,7 +11,14 @@ interface Dispatch {
   pipeline: GPUComputePipeline;
   bindGroup: GPUBindGroup;
   /** What must be in the texture first, and is not yet. */
-  staged: { place: BufferPlace; bytes: number } | undefined;
+  staged: Staged | undefined;
+}
+
+/** A copy into a texture. */
+interface Staged {
+  place: BufferPlace;
+  bytes: number;
+  texture: GPUTexture;
 }
 
 /** The bytes of a buffer from an offset on. */
@@ -19,6 +26,9 @@ interface BufferPlace {
   buffer: GPUBuffer;
   offset: number;
 }
+
+/** Of the textures that are filled before a run's first launch: each copy between launches ends a pass, which takes JavaScript as long as a launch. */
+const MOST_EARLY_BYTES = 2 ** 24;
 
 /** Time of one launch, from timestamps at both ends of a pass of its own. */
 export interface LaunchTime {
@@ -38,7 +48,9 @@ export class Program {
   private readonly tape: Tape;
   private readonly dispatches: Dispatch[];
   private readonly buffers: GPUBuffer[];
-  private readonly texture: GPUTexture | undefined;
+  /** Copies before the first launch. */
+  private readonly early: readonly Staged[];
+  private readonly textures: readonly GPUTexture[];
   private readonly places: Map<Tensor, BufferPlace>;
 
   private constructor(
@@ -47,7 +59,8 @@ export class Program {
     launches: readonly Launch[],
     dispatches: Dispatch[],
     buffers: GPUBuffer[],
-    texture: GPUTexture | undefined,
+    early: readonly Staged[],
+    textures: readonly GPUTexture[],
     places: Map<Tensor, BufferPlace>,
     memory: Program['memory'],
   ) {
@@ -56,7 +69,8 @@ export class Program {
     this.launches = launches;
     this.dispatches = dispatches;
     this.buffers = buffers;
-    this.texture = texture;
+    this.early = early;
+    this.textures = textures;
     this.places = places;
     this.memory = memory;
   }
@@ -94,14 +108,21 @@ export class Program {
     if (uniforms.buffer) buffers.push(uniforms.buffer);
     for (const { tensor, data } of tape.constants) writeTensor(gpu, tensor, data);
 
-    // One texture serves all launches in their order.
-    const largest = Math.max(0, ...launches.map((launch) => texturedOf(launch)?.bytes ?? 0));
-    const texture = largest > 0 ? gpu.createTexture('staged', largest) : undefined;
-    const staged = stagedOf(launches);
+    const copyInto = (texture: GPUTexture, tensor: Tensor): Staged => ({
+      place: placeOf(gpu, places, tensor)!,
+      bytes: tensor.bytes,
+      texture,
+    });
+    const early = earlyOf(launches);
+    const earlyCopies = early.tensors.map((tensor) => copyInto(gpu.createTexture(tensor.label, tensor.bytes), tensor));
+    // One texture serves all other launches in their order.
+    const largest = Math.max(0, ...launches.map((launch, index) => (early.of[index]! < 0 ? (texturedOf(launch)?.bytes ?? 0) : 0)));
+    const shared = largest > 0 ? gpu.createTexture('staged', largest) : undefined;
+    const staged = stagedOf(launches, early.of);
     const dispatches = launches.map((launch, index): Dispatch => {
       const { pipeline, layout } = pipelines.get(launch.shader)!;
       const entries: GPUBindGroupEntry[] = launch.shader.tensors.map(({ name, binding, isTexture }) => {
-        if (isTexture) return { binding, resource: texture!.createView() };
+        if (isTexture) return { binding, resource: (earlyCopies[early.of[index]!]?.texture ?? shared!).createView() };
         const tensor = launch.tensors[name];
         return { binding, resource: { ...placeOf(gpu, places, tensor)!, size: Math.ceil(tensor.bytes / 16) * 16 } };
       });
@@ -112,24 +133,26 @@ export class Program {
         launch,
         pipeline,
         bindGroup: gpu.createBindGroup({ label: launch.label, layout, entries }),
-        staged: tensor && { place: placeOf(gpu, places, tensor)!, bytes: tensor.bytes },
+        staged: tensor && copyInto(shared!, tensor),
       };
     });
     gpu.check();
     const { peakBytes, boundBytes } = plan;
-    return new Program(gpu, tape, launches, dispatches, buffers, texture, places, { peakBytes, boundBytes });
+    const textures = [...earlyCopies.map(({ texture }) => texture), ...(shared ? [shared] : [])];
+    return new Program(gpu, tape, launches, dispatches, buffers, earlyCopies, textures, places, { peakBytes, boundBytes });
   }
 
   /** Queues one execution, but for launches whose gate is closed; with a Readback, its tensors are copied behind it and arrive with the returned promise. */
   run(readback?: Readback): Promise<Float32Array[]> | undefined {
     const encoder = this.gpu.device.createCommandEncoder();
+    for (const copy of this.early) stage(encoder, copy);
     let pass = encoder.beginComputePass();
     let current: GPUComputePipeline | undefined;
     for (const { pipeline, bindGroup, launch, staged } of this.dispatches) {
       if (launch.gate && !launch.gate.isOpen) continue;
       if (staged) {
         pass.end();
-        this.stage(encoder, staged);
+        stage(encoder, staged);
         pass = encoder.beginComputePass();
         current = undefined;
       }
@@ -157,11 +180,12 @@ export class Program {
       const bytes = part.length * 16;
       const resolved = gpu.createBuffer('timestamps', bytes, GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC);
       const encoder = gpu.device.createCommandEncoder();
+      if (start === 0) for (const copy of this.early) stage(encoder, copy);
       part.forEach(({ pipeline, bindGroup, launch, staged }, i) => {
         const begin = { querySet, beginningOfPassWriteIndex: 2 * i };
         if (staged) {
           encoder.beginComputePass({ timestampWrites: begin }).end(); // the copy is part of the time
-          this.stage(encoder, staged);
+          stage(encoder, staged);
         }
         const pass = encoder.beginComputePass({
           timestampWrites: { ...(staged ? { querySet } : begin), endOfPassWriteIndex: 2 * i + 1 },
@@ -181,10 +205,6 @@ export class Program {
     return times;
   }
 
-  private stage(encoder: GPUCommandEncoder, { place, bytes }: NonNullable<Dispatch['staged']>): void {
-    copyToTexture(encoder, place.buffer, place.offset, bytes, this.texture!);
-  }
-
   /** The values of a kept or persistent tensor after the work queued so far. */
   async read(tensor: Tensor): Promise<Float32Array | Uint32Array> {
     const { buffer, offset } = this.placeOf(tensor);
@@ -200,7 +220,7 @@ export class Program {
   /** Frees the planned memory; the tape's inputs and constants stay, for another program of the same tape. */
   free(): void {
     for (const buffer of this.buffers) this.gpu.destroyBuffer(buffer);
-    if (this.texture) this.gpu.destroyTexture(this.texture);
+    for (const texture of this.textures) this.gpu.destroyTexture(texture);
   }
 
   /** Frees the planned memory, and the tape's own inputs and constants; tensors shared with other programs stay. */
@@ -232,12 +252,36 @@ function texturedOf({ shader, tensors }: Launch): Tensor | undefined {
   return binding && tensors[binding.name];
 }
 
-/** What must be copied into the texture before each launch: nothing where it is there still, as it is. */
-function stagedOf(launches: readonly Launch[]): (Tensor | undefined)[] {
-  let there: Tensor | undefined;
-  return launches.map((launch) => {
+function stage(encoder: GPUCommandEncoder, { place, bytes, texture }: Staged): void {
+  copyToTexture(encoder, place.buffer, place.offset, bytes, texture);
+}
+
+/** Tensors that launches read from a texture before any launch has written to them, as weights; and for each launch the index of its own, or −1. */
+function earlyOf(launches: readonly Launch[]): { tensors: Tensor[]; of: number[] } {
+  const tensors: Tensor[] = [];
+  const written: Tensor[] = [];
+  let left = MOST_EARLY_BYTES;
+  const indexOf = (wanted: Tensor) => {
+    const known = tensors.findIndex((tensor) => isSame(tensor, wanted));
+    if (known >= 0 || wanted.bytes > left) return known;
+    left -= wanted.bytes;
+    return tensors.push(wanted) - 1;
+  };
+  const of = launches.map((launch) => {
     const wanted = texturedOf(launch);
-    const isThere = wanted && there && rootOf(wanted) === rootOf(there) && wanted.offset === there.offset && wanted.bytes === there.bytes;
+    const isEarly = wanted?.storage && !written.some((tensor) => sharesMemory(tensor, wanted));
+    for (const { name, access } of launch.shader.tensors) if (access === 'read_write') written.push(launch.tensors[name]);
+    return isEarly ? indexOf(wanted) : -1;
+  });
+  return { tensors, of };
+}
+
+/** What must be copied into the shared texture before each launch: nothing where it is there still, as it is, or where the launch has one of its own. */
+function stagedOf(launches: readonly Launch[], early: readonly number[]): (Tensor | undefined)[] {
+  let there: Tensor | undefined;
+  return launches.map((launch, index) => {
+    const wanted = early[index]! < 0 ? texturedOf(launch) : undefined;
+    const isThere = wanted && there && isSame(wanted, there);
     // What stands behind a gate may not have run.
     if (wanted && !isThere) there = launch.gate ? undefined : wanted;
     const isWritten = ({ name, access }: Launch['shader']['tensors'][number]) =>
@@ -245,6 +289,10 @@ function stagedOf(launches: readonly Launch[]): (Tensor | undefined)[] {
     if (launch.shader.tensors.some(isWritten)) there = undefined;
     return isThere ? undefined : wanted;
   });
+}
+
+function isSame(a: Tensor, b: Tensor): boolean {
+  return rootOf(a) === rootOf(b) && a.offset === b.offset && a.bytes === b.bytes;
 }
 
 function sharesMemory(a: Tensor, b: Tensor): boolean {
