@@ -1,6 +1,7 @@
 import { dense } from '../nn/layers.js';
-import { add, exponential, mean, multiply, reshape, scale, softmaxDivergence } from '../tensor/ops/index.js';
+import { add, detach, exponential, mean, multiply, reshape, scale, softmax, softmaxDivergence } from '../tensor/ops/index.js';
 import { trustedVotes } from '../tensor/ops/trusted-votes.js';
+import type { Tape } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { agreementLesson } from './lessons.js';
 import { paradigm } from './paradigm.js';
@@ -18,6 +19,7 @@ export const moue = paradigm({
   summary:
     'our recipe: distributions of votes, and candidates between which the model decides; on demand with doubt of unlikely votes, weights by agreement, and a teacher',
   constants: {
+    consistency: { value: 0, min: 0, about: 'weight of what two views of a face say together, as a target of either; 0: one view' },
     teacher: { value: 0, min: 0, max: 1, about: "share of the averaged weights' distribution in the target; 0: no teacher" },
     temperature: { value: 1, min: 0.1, max: 100, about: 'softens teacher and student' },
     ramp: { value: 1, min: 0, max: 1, about: 'share of the run in which that of the teacher rises from 0' },
@@ -41,28 +43,50 @@ export const moue = paradigm({
   },
   loss(step) {
     const { tape, student, constants, batch } = step;
-    const { pooled } = student.features(step.faces());
-    const logits = student.classify(pooled);
+    const views = constants.consistency > 0 ? [0, 1] : [0];
+    const seen = views.map((view) => student.features(step.faces(view)).pooled);
+    const logits = seen.map((pooled) => student.classify(pooled));
+    // The geometric mean of softmaxes is the softmax of the mean of their logits.
+    const together = meanOf(tape, logits);
     let votes = step.targets();
-    if (step.has('resolve')) votes = trustedVotes(tape, { scores: logits, votes, resolve: step.table('resolve') }, constants);
-    let weight = step.table('weights');
-    let spread: Tensor | undefined;
-    if (constants.variance > 0) {
-      const logVariance = reshape(tape, dense(student.auxiliary('log_variance'), pooled, 1), [batch, 1]);
-      weight = multiply(tape, weight, exponential(tape, scale(tape, logVariance, -1)));
-      spread = scale(tape, reshape(tape, mean(tape, logVariance), [1]), 0.5);
+    if (step.has('resolve')) votes = trustedVotes(tape, { scores: together, votes, resolve: step.table('resolve') }, constants);
+    const weights = step.table('weights');
+    const losses = logits.map((scores, view) => {
+      let weight = weights;
+      let spread: Tensor | undefined;
+      if (constants.variance > 0) {
+        const logVariance = reshape(tape, dense(student.auxiliary('log_variance'), seen[view], 1), [batch, 1]);
+        weight = multiply(tape, weight, exponential(tape, scale(tape, logVariance, -1)));
+        spread = scale(tape, reshape(tape, mean(tape, logVariance), [1]), 0.5);
+      }
+      // Cross-entropy: under a learned variance a loss must not fall to 0. Its gradient is that of the divergence.
+      const { loss } = softmaxDivergence(tape, scores, votes, { kind: 'cross-entropy', weight });
+      return spread ? add(tape, loss, spread) : loss;
+    });
+    let loss = meanOf(tape, losses);
+    if (constants.consistency > 0) {
+      const target = softmax(tape, detach(tape, together));
+      const distances = logits.map((scores) => softmaxDivergence(tape, scores, target, { kind: 'kl' }).loss);
+      loss = add(tape, loss, scale(tape, meanOf(tape, distances), constants.consistency));
     }
-    // Cross-entropy: under a learned variance a loss must not fall to 0. Its gradient is that of the divergence.
-    let { loss } = softmaxDivergence(tape, logits, votes, { kind: 'cross-entropy', weight });
-    if (spread) loss = add(tape, loss, spread);
     if (constants.teacher === 0) return loss;
 
     const { teacher, temperature, ramp } = constants;
     const risen = ({ epoch, epochs }: Progress) => (ramp === 0 ? 1 : Math.min(1, epoch / (ramp * epochs)));
     const ofTeacher = step.schedule('teacher_share', (progress) => teacher * risen(progress));
     const ofVotes = step.schedule('vote_share', (progress) => 1 - teacher * risen(progress));
-    const taught = softened(tape, averagedLogits(step, 1), temperature);
-    const { loss: distilled } = softmaxDivergence(tape, logits, taught, { kind: 'kl', temperature });
+    const taught = softened(tape, averagedLogits(step, views.length), temperature);
+    const { loss: distilled } = softmaxDivergence(tape, logits[0], taught, { kind: 'kl', temperature });
     return add(tape, multiply(tape, loss, ofVotes), multiply(tape, distilled, ofTeacher));
   },
 });
+
+function meanOf(tape: Tape, [first, ...others]: readonly Tensor[]): Tensor {
+  return others.length === 0
+    ? first
+    : scale(
+        tape,
+        others.reduce((sum, tensor) => add(tape, sum, tensor), first),
+        1 / (1 + others.length),
+      );
+}

@@ -22,7 +22,7 @@ const LEAST_OF_SLOW: Partial<Record<ParadigmName, number>> = { 'ada-df': 0.35, l
 
 /** Constants that make the later part of a method begin within the few epochs of this test. */
 const SETTINGS: Partial<Record<ParadigmName, string>> = {
-  moue: 'agreement=0.2,teacher=0.3,doubt=0.1', // all its parts
+  moue: 'agreement=0.2,consistency=1,teacher=0.3,doubt=0.1', // all its parts
   scn: 'relabelEpoch=2',
   'ada-df': 'beta=2',
   dmue: 'ramp=2',
