@@ -542,7 +542,13 @@ suite('the compare command', (test) => {
     // The teacher that was missing locks nothing; one that a run has learned from is kept to.
     const taught = ['--paradigms', 'born-again', '--seeds', '1', '--teacher'];
     await succeeds('compare', ...common, ...taught, join(out, 'one-hot-s0'));
+    // The config has all constants, so that a default that has changed since is seen.
+    const older = join(out, 'moue+teacher=0-s1', 'config.json');
+    const { set, ...rest } = readJson(older);
+    assert.match(String(set), 'doubt=0,');
+    writeFileSync(older, JSON.stringify({ ...rest, set: String(set).replace('doubt=0,', 'doubt=0.3,') }));
     const refusals: [string[], ...string[]][] = [
+      [grid.slice(0, 4), 'doubt=0.3,', 'another --out'],
       [['--epochs', '2'], '--epochs', 'another --out'],
       [['--precision', 'f16'], '--precision f32, not f16'],
       [[...taught, 'other'], '--teacher', 'one-hot-s0, not other'],

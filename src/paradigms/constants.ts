@@ -1,6 +1,13 @@
 import { UsageError } from '../errors.js';
 import type { Constants, Paradigm } from './paradigm.js';
 
+/** All of them as `readConstants` reads them. */
+export function formatConstants(constants: Constants): string {
+  return Object.entries(constants)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(',');
+}
+
 /**
  * The constants of a paradigm, with those changed that `settings` name as in 'smoothing=0.2,temperature=2'.
  * @throws UsageError for a name that the paradigm does not have, and a value that is no number or out of range

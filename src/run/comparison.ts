@@ -5,7 +5,8 @@ import type { RunEvaluation } from '../evaluation/run-evaluation.js';
 import type { FaceSet } from '../faces/face-set.js';
 import { openGpu } from '../gpu/dawn.js';
 import type { ModelName } from '../nn/models.js';
-import { paradigms } from '../paradigms/index.js';
+import { formatConstants } from '../paradigms/constants.js';
+import { constantsOf, paradigms } from '../paradigms/index.js';
 import { replaceFile, storageError } from './atomic-file.js';
 import { evaluateRun, facesOfRun, parseCorruptions, parseSeverities } from './evaluation.js';
 import { readJsonObject } from './json-file.js';
@@ -62,9 +63,12 @@ export async function runGrid(given: CompareOptions, line: ProgressLine): Promis
   const { variations, split } = options;
   const cells = Array.from({ length: options.seeds }, (_, seed) => variations.map((variation) => ({ variation, seed }))).flat();
   const pathOf = ({ variation, seed }: Cell) => join(options.out, `${variation.label}-s${seed}`);
-  for (const cell of cells.filter(({ variation: { paradigm } }) => paradigms[paradigm].learnsFromRuns)) {
-    const path = pathOf(cell);
-    if (isBegun(path)) refuseAnother(options.out, 'teacher', RunFolder.open(path).readConfig().teacher, options.training.teacher);
+  for (const cell of cells.filter((each) => isBegun(pathOf(each)))) {
+    const { paradigm, set } = cell.variation;
+    const earlier = trainOptionsOf(RunFolder.open(pathOf(cell)));
+    const constantsIn = (settings = '') => formatConstants(constantsOf(paradigm, settings));
+    refuseAnother(pathOf(cell), 'set', constantsIn(earlier.set), constantsIn(set));
+    if (paradigms[paradigm].learnsFromRuns) refuseAnother(options.out, 'teacher', earlier.teacher, options.training.teacher);
   }
   const runs: GridRun[] = [];
   const failures: { name: string; error: MoueError }[] = [];

@@ -12,6 +12,7 @@ import { drawnPluralities } from '../labels/votes.js';
 import type { ModelName } from '../nn/models.js';
 import { OPTIMIZER_DEFAULTS, type OptimizerOptions } from '../optim/optimizer.js';
 import { parseSchedule, type Schedule } from '../optim/schedule.js';
+import { formatConstants } from '../paradigms/constants.js';
 import { type Constants, constantsOf, type Findings, type Lesson, paradigms } from '../paradigms/index.js';
 import { AUGMENTATIONS, type FaceExtent, mostResidentBytes } from '../tensor/ops/augment.js';
 import { evaluatedWeights, loadCheckpoint } from './checkpoint.js';
@@ -122,7 +123,8 @@ async function trainOn(
       paradigm: options.paradigm,
       model,
       seed: options.seed,
-      config: trainConfig({ ...options, model }),
+      // With all constants: defaults may be others by the time that the run is resumed or repeated.
+      config: trainConfig({ ...options, model, set: formatConstants(constants) || undefined }),
       adapter: gpu.adapter,
     }));
   if (resumed && checkpoint) await resumed.resume(checkpoint.state.step);
