@@ -10,16 +10,21 @@ import type { Progress } from './training-step.js';
 
 /**
  * What this project is for: labels are never made discrete. The target is the distribution of the votes. Where annotations are sets of candidates, there are no shares to
- * learn, and what the model says of a face decides between them. On demand, votes that are unlikely for their face give way to what the model says of it; faces weigh by
- * how far their annotators agree, and by a variance that the model learns (Kendall & Gal 2017); and the running average of the model's own weights teaches it whole
- * distributions (Tarvainen & Valpola 2017; Hinton, Vinyals & Dean 2015) of another view of the face. On validation faces the first paid where many annotations are wrong,
- * and none of the others did. Without any of them, on votes this is `distribution`.
+ * learn, and what the model says of a face decides between them. Two views of a face, augmented apart, teach one another whole distributions: beside the votes, the target
+ * of either is what they say together, the geometric mean (as of the confidences in Wu, Wang & Zhang 2022). On demand, votes that are unlikely for their face give way to
+ * what the model says of it; faces weigh by how far their annotators agree, and by a variance that the model learns (Kendall & Gal 2017); and the running average of the
+ * model's own weights teaches it (Tarvainen & Valpola 2017; Hinton, Vinyals & Dean 2015). On validation faces consistency paid, doubt where many annotations are wrong,
+ * and none of the others. Without any of them, on votes this is `distribution`.
  */
 export const moue = paradigm({
   summary:
-    'our recipe: distributions of votes, and candidates between which the model decides; on demand with doubt of unlikely votes, weights by agreement, and a teacher',
+    'our recipe: distributions of votes, candidates between which the model decides, views of a face that must agree; on demand doubt of unlikely votes, weights, a teacher',
   constants: {
-    consistency: { value: 0, min: 0, about: 'weight of what two views of a face say together, as a target of either; 0: one view' },
+    consistency: {
+      value: 1,
+      min: 0,
+      about: 'weight of what two views of a face say together, as a target of either; 0: one view, in half of the time',
+    },
     teacher: { value: 0, min: 0, max: 1, about: "share of the averaged weights' distribution in the target; 0: no teacher" },
     temperature: { value: 1, min: 0.1, max: 100, about: 'softens teacher and student' },
     ramp: { value: 1, min: 0, max: 1, about: 'share of the run in which that of the teacher rises from 0' },

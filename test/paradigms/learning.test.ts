@@ -7,6 +7,7 @@ import { constantsOf, type ParadigmName, paradigms } from '#src/paradigms/index.
 import { permutation } from '#src/random.js';
 import { Learner, type LearnerOptions, type StepResult } from '#src/run/learner.js';
 import { Predictor } from '#src/run/predictor.js';
+import { AUGMENTATIONS } from '#src/tensor/ops/augment.js';
 import { DIRECTIONS, drawStripes, SIDE } from '../run/stripes.js';
 import { assert, gpuSuite, rejects } from '../support/suite.js';
 import { assertClose } from '../support/tensors.js';
@@ -22,7 +23,7 @@ const LEAST_OF_SLOW: Partial<Record<ParadigmName, number>> = { 'ada-df': 0.35, l
 
 /** Constants that make the later part of a method begin within the few epochs of this test. */
 const SETTINGS: Partial<Record<ParadigmName, string>> = {
-  moue: 'agreement=0.2,consistency=1,teacher=0.3,doubt=0.1', // all its parts
+  moue: 'agreement=0.2,teacher=0.3,doubt=0.1', // all its parts
   scn: 'relabelEpoch=2',
   'ada-df': 'beta=2',
   dmue: 'ramp=2',
@@ -141,6 +142,24 @@ gpuSuite('paradigms', (test) => {
     assert.equal([...lessonFrom(candidates, '').slice(0, 2)], [1, 1]);
     assert.equal([lessonFrom(candidates, 'resolve=0'), lessonFrom(faces, '')], [undefined, undefined]);
     assert.equal([...lessonFrom(faces, 'doubt=0.3').slice(0, 2)], [0, 0]);
+  });
+
+  test('moue adds to its loss how far two views of a face are from what they say together', async (gpu) => {
+    const firstLoss = async (consistency: number, augment: LearnerOptions['augment']) => {
+      const learner = await Learner.create(gpu, faces.pixels, { ...optionsOf('moue', `consistency=${consistency}`), augment });
+      const [{ loss }] = await learn(gpu, learner, 0, 1);
+      learner.destroy();
+      return loss;
+    };
+    const [little, one, two] = [
+      await firstLoss(1e-6, AUGMENTATIONS.strong),
+      await firstLoss(1, AUGMENTATIONS.strong),
+      await firstLoss(2, AUGMENTATIONS.strong),
+    ];
+    assert.ok(one - little > 1e-3, `${one} with consistency, ${little} without`);
+    assertClose([two - one], [one - little], { relative: 1e-2 });
+    // Views that are the same have nothing to teach.
+    assertClose([await firstLoss(2, undefined)], [await firstLoss(0, undefined)], { relative: 1e-5 });
   });
 
   test('scn leaves the labels alone before the epoch of relabelling', async (gpu) => {
