@@ -111,10 +111,10 @@ fn main(
       }
     }
 
-    // The quad of a that holds its element [row, k + i], as loaded above: q % SUBGROUP is the lane. Constants, where branches would take long to compile.
+    // The quad q of a holds its element [row, k + i]; lane q % SUBGROUP has loaded it. Chosen by select, as WGSL analyses the two sides of every branch.
     for (var row = 0u; row < ROWS; row++) { // unroll
       for (var i = 0u; i < 4u; i++) { // unroll
-        const q = select(row, i * (ROWS / 4u) + row / 4u, TRANSPOSE_A);
+        let q = select(row, i * (ROWS / 4u) + row / 4u, TRANSPOSE_A);
         sum[row] += subgroupShuffle(a_values[q / SUBGROUP][select(i, row % 4u, TRANSPOSE_A)], q % SUBGROUP) * b_values[i];
       }
     }

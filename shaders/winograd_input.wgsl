@@ -81,6 +81,7 @@ fn main(
   }
 }
 
+// Bᵀ · d
 fn transform(d: array<f32, 6>) -> array<f32, 6> {
   return array(
     4.0 * d[0] - 5.0 * d[2] + d[4],

@@ -96,6 +96,7 @@ fn main(
   }
 }
 
+// Aᵀ · m
 fn transform(m: array<f32, 6>) -> array<f32, 4> {
   let even = m[1] + m[2];
   let odd = m[1] - m[2];

@@ -74,6 +74,7 @@ fn main(
   }
 }
 
+// G · g
 fn transform(g: array<f32, 4>) -> array<f32, 6> {
   let even = (g[0] + g[2]) / 6.0;
   let odd = (g[1] + g[3]) / 6.0;

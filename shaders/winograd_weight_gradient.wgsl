@@ -57,6 +57,7 @@ fn main(
   }
 }
 
+// Aᵀ · m
 fn transform(m: array<f32, 6>) -> array<f32, 3> {
   return array(m[0] + m[1] + m[2] + m[3] + m[4], m[1] - m[2] + 2.0 * (m[3] - m[4]), m[1] + m[2] + 4.0 * (m[3] + m[4]) + m[5]);
 }
