@@ -66,7 +66,7 @@ gpuSuite('tuning on a device', (test) => {
       });
       const faulty = Object.create(gpu, { shaders: { value: wrong } }) as Gpu;
       const tape = new Tape(faulty);
-      matmul(tape, tape.input('a', [3, 37, 64]), tape.input('b', [3, 64, 52]));
+      matmul(tape, tape.input('a', [3, 37, 128]), tape.input('b', [3, 128, 52]));
       const work = tape.launches[0]!.work!;
       const { trials, best } = await tuneWork(faulty, work, [DIRECT, TILE], { runs: 1 });
       assert.ok(trials.length > 1);
@@ -80,7 +80,7 @@ gpuSuite('tuning on a device', (test) => {
 
   test('a default that is wrong gives way to a slower kernel that is right', async (gpu) => {
     const tape = new Tape(gpu);
-    matmul(tape, tape.input('a', [3, 37, 64]), tape.input('b', [3, 64, 52]));
+    matmul(tape, tape.input('a', [3, 37, 128]), tape.input('b', [3, 128, 52]));
     const { work } = tape.launches[0]!;
     const wrong = Object.create(gpu.shaders, {
       load: {
