@@ -52,7 +52,16 @@ const STYLE: Config = {
     tickColor: RULE,
     gridColor: GRID,
   },
-  legend: { labelColor: INK, labelFontSize: 11, labelLimit: 300, columnPadding: 14, gridAlign: 'none', orient: 'top', offset: 6 },
+  legend: {
+    labelColor: INK,
+    labelFontSize: 11,
+    labelLimit: 300,
+    columns: 7,
+    columnPadding: 14,
+    gridAlign: 'none',
+    orient: 'top',
+    offset: 6,
+  },
   view: { stroke: null },
 };
 
