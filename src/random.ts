@@ -58,9 +58,10 @@ export function permutation(seed: number, epoch: number, count: number, use = 0)
   return order;
 }
 
-/** The upper 32 bits of the product of two unsigned words; halves, because a float64 holds 53 bits exactly. */
+/** The upper 32 bits of the product of two unsigned words; by halves, in whole numbers of 32 bits, which no sum here exceeds. */
 function multiplyHigh(a: number, b: number): number {
-  const high = a * (b >>> 16);
-  const low = a * (b & 0xffff);
-  return Math.floor((high + Math.floor(low / 65536)) / 65536) | 0;
+  const [aLow, aHigh, bLow, bHigh] = [a & 0xffff, a >>> 16, b & 0xffff, b >>> 16];
+  const middle = (Math.imul(aHigh, bLow) + (Math.imul(aLow, bLow) >>> 16)) | 0;
+  const other = (Math.imul(aLow, bHigh) + (middle & 0xffff)) | 0;
+  return (Math.imul(aHigh, bHigh) + (middle >>> 16) + (other >>> 16)) | 0;
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { deserialize, serialize } from 'node:v8';
@@ -31,7 +31,7 @@ export async function keptDataset(
     for (const name of readdirSync(folder).sort()) if (name.endsWith('.js')) hash.update(readFileSync(path.join(folder, name)));
   const kept = path.join(keepIn, `${hash.digest('hex').slice(0, 32)}.faces`);
   try {
-    return deserialize(await readFile(kept)) as Dataset;
+    return deserialize(readFileSync(kept)) as Dataset; // in parts, shaders that wait to be parsed would go first
   } catch {
     // Not there, or cut off: read anew.
   }

@@ -83,6 +83,8 @@ export class Gpu {
   private readonly errors: string[] = [];
   private readonly pipelines = new Map<string, Promise<Pipeline>>();
   private readonly layouts = new Map<string, GPUBindGroupLayout>();
+  /** Settles when it is the turn of the next shader to be parsed. */
+  private parserIsFree: Promise<void> = Promise.resolve();
   private lost: string | undefined;
   private closed = false;
 
@@ -184,11 +186,16 @@ export class Gpu {
     this.check();
   }
 
-  /** A pipeline per final shader text. @throws ShaderError with line, column and source line of each compiler message. */
+  /**
+   * A pipeline per final shader text. The host parses one shader a turn of its event loop, in the order in which they are asked for, so that the driver may begin
+   * with the first before the last is parsed. @throws ShaderError with line, column and source line of each compiler message.
+   */
   pipeline(shader: Shader): Promise<Pipeline> {
     let pipeline = this.pipelines.get(shader.text);
     if (!pipeline) {
-      pipeline = this.wait(this.compile(shader));
+      const turn = this.parserIsFree;
+      this.parserIsFree = turn.then(() => new Promise((resolve) => setImmediate(resolve)));
+      pipeline = turn.then(() => this.wait(this.compile(shader)));
       this.pipelines.set(shader.text, pipeline);
     }
     return pipeline;

@@ -29,13 +29,7 @@ export async function warmUp(
 ): Promise<void> {
   const texts = new Map([...shaders].map((shader) => [shader.text, shader]));
   const queue = [...texts.values()].sort((a, b) => b.text.length - a.text.length); // the slowest first, so that all devices end together
-  const begin = async () => {
-    for (const shader of [...queue]) {
-      gpu.pipeline(shader).catch(() => {}); // who awaits it meets the error
-      await new Promise((resolve) => setImmediate(resolve)); // the driver may begin with the first before the last is parsed
-    }
-  };
-  const begun = begin();
+  for (const shader of queue) gpu.pipeline(shader).catch(() => {}); // who awaits it meets the error
   let done = 0;
   let helped: Promise<unknown> | undefined;
   const help = async () => {
@@ -61,7 +55,7 @@ export async function warmUp(
     scratch.destroy();
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
   };
-  await Promise.all([begun, lanes(gpu)]);
+  await lanes(gpu);
   await helped;
 }
 

@@ -14,7 +14,8 @@ const FEWEST_VOTES_WITH_OUTLIERS = 5;
  * @returns [classes], summing to 1
  */
 export function ferPlusTarget(votes: ArrayLike<number>, classes: number, mode: FerPlusMode): Float64Array | undefined {
-  const row = withoutSingleVotes(Float64Array.from(votes));
+  const row = Float64Array.from(votes);
+  dropSingleVotes(row);
   const kept = RULES[mode](row, classes, sum(row));
   if (kept === undefined || plurality(kept) >= classes) return undefined;
   const expressions = kept.subarray(0, classes);
@@ -97,17 +98,18 @@ function frequentClasses(row: Float64Array, _classes: number, mass: number): Flo
 
 /** The table [count, columns] with the votes that stand alone set to zero (FER+ rule 1). */
 export function withoutOutliers(votes: Float32Array, columns: number): Float32Array {
-  const cleaned = new Float32Array(votes.length);
-  for (let start = 0; start < votes.length; start += columns) {
-    cleaned.set(withoutSingleVotes(Float64Array.from(votes.subarray(start, start + columns))), start);
-  }
+  const cleaned = votes.slice();
+  for (let start = 0; start < votes.length; start += columns) dropSingleVotes(cleaned.subarray(start, start + columns));
   return cleaned;
 }
 
-function withoutSingleVotes(row: Float64Array): Float64Array {
-  return sum(row) < FEWEST_VOTES_WITH_OUTLIERS ? row : row.map((vote) => (vote <= 1 ? 0 : vote));
+function dropSingleVotes(row: Float64Array | Float32Array): void {
+  if (sum(row) < FEWEST_VOTES_WITH_OUTLIERS) return;
+  for (let column = 0; column < row.length; column++) if (row[column] <= 1) row[column] = 0;
 }
 
-function sum(values: Float64Array): number {
-  return values.reduce((left, right) => left + right, 0);
+function sum(values: ArrayLike<number>): number {
+  let total = 0;
+  for (let index = 0; index < values.length; index++) total += values[index];
+  return total;
 }

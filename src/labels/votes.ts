@@ -32,7 +32,10 @@ export function distributions(votes: Float32Array, columns: number, classes: num
   const count = rowCount(votes, columns, classes);
   const shares = new Float32Array(count * classes); // [count, classes]
   for (let face = 0; face < count; face++) {
-    shares.set(distribution(votes.subarray(face * columns, face * columns + classes)), face * classes);
+    let total = 0;
+    for (let index = 0; index < classes; index++) total += votes[face * columns + index];
+    if (total === 0) continue;
+    for (let index = 0; index < classes; index++) shares[face * classes + index] = votes[face * columns + index] / total;
   }
   return shares;
 }
@@ -55,8 +58,10 @@ export function drawnPluralities(votes: Float32Array, columns: number, classes: 
   return Int32Array.from({ length: rowCount(votes, columns, classes) }, (_, face) => {
     const row = votes.subarray(face * columns, face * columns + classes);
     const most = row[plurality(row)];
-    const equals = [...row.keys()].filter((index) => row[index] === most);
-    return equals.length > 0 ? equals[Math.floor(uniform(seed, TIE_STREAM, face, use) * equals.length)] : -1;
+    const equals: number[] = [];
+    for (let index = 0; index < classes; index++) if (row[index] === most) equals.push(index);
+    if (equals.length < 2) return equals[0] ?? -1;
+    return equals[Math.floor(uniform(seed, TIE_STREAM, face, use) * equals.length)];
   });
 }
 

@@ -8,7 +8,15 @@ import type { Lesson, Paradigm } from '../paradigms/index.js';
 import { type Precision, Student } from '../paradigms/student.js';
 import { type KeptTensor, type LaterPart, type Progress, type ScheduledNumber, TrainingStep } from '../paradigms/training-step.js';
 import { normal } from '../random.js';
-import { type Augmentation, type Bytes, type FaceExtent, faceStatistics, gatherFaces, residentFaces } from '../tensor/ops/augment.js';
+import {
+  type Augmentation,
+  type Bytes,
+  type FaceExtent,
+  faceStatistics,
+  gatherFaces,
+  residentFaces,
+  writeFaces,
+} from '../tensor/ops/augment.js';
 import { Program, Readback } from '../tensor/program.js';
 import { Tape } from '../tensor/tape.js';
 import { persistentTensor, type Tensor, writeTensor } from '../tensor/tensor.js';
@@ -112,14 +120,20 @@ export class Learner {
   static async create(gpu: Gpu, pixels: Bytes, options: LearnerOptions): Promise<Learner> {
     const { source, seed, batch, streamed = false } = options;
     const count = streamed ? batch : pixels.length / (source.height * source.width * source.channels);
-    const faces = streamed ? [batchPixels(options)] : residentFaces(gpu, pixels, source);
+    const faces = streamed ? [batchPixels(options)] : residentFaces(gpu, pixels.length, source);
     const { loss, norm, ...recorded } = recordStep(gpu, faces, count, options);
     const { tape, statistics, parameters, average, kept } = recorded;
-    const program = await Program.compile(gpu, tape, { keep: [loss, norm], recompute: options.recompute ?? false });
-
-    if (!streamed) program.write(statistics, faceStatistics(pixels, count));
-    parameters.initialise(gpu, (stream, index) => normal(seed, stream, index), average);
-    for (const { tensor, initial } of kept.values()) writeTensor(gpu, tensor, initial);
+    // While the device clears the memory of the step, the host writes what it begins with.
+    const begin = async () => {
+      if (!streamed) {
+        writeFaces(gpu, faces, pixels, source);
+        writeTensor(gpu, statistics, faceStatistics(pixels, count));
+      }
+      parameters.initialise(gpu, (stream, index) => normal(seed, stream, index), average);
+      for (const { tensor, initial } of kept.values()) writeTensor(gpu, tensor, initial);
+    };
+    const keep = { keep: [loss, norm], recompute: options.recompute ?? false };
+    const [program] = await Promise.all([Program.compile(gpu, tape, keep), begin()]);
     const readback = new Readback(gpu, [loss, norm], STEPS_IN_FLIGHT);
     return new Learner(gpu, options, { ...recorded, program, faces, readback });
   }

@@ -116,27 +116,29 @@ async function trainOn(
   const teacher = options.teacher ? await distributionsOf(gpu, options.teacher.split(','), dataset, options.batch, line) : undefined;
   const taught = taughtFaces(dataset.train, options);
   const lesson = paradigm.lesson(taught, { constants, seed: options.seed, teacher });
-  const folder =
-    resumed ??
-    (await RunFolder.create({
-      out: options.out,
-      paradigm: options.paradigm,
-      model,
-      seed: options.seed,
-      // With all constants: defaults may be others by the time that the run is resumed or repeated.
-      config: trainConfig({ ...options, model, set: formatConstants(constants) || undefined }),
-      adapter: gpu.adapter,
-    }));
-  if (resumed && checkpoint) await resumed.resume(checkpoint.state.step);
-  const setup: Setup = { gpu, dataset, taught, lesson, constants, model, options, folder, line, begunMs };
   for (const note of dataset.notes) line.print(`  ${note}`);
   line.print(
     `${dataset.train.name}: learning from ${lesson.faces.length.toLocaleString('en-US')} of ${dataset.train.count.toLocaleString('en-US')} faces; ${model} on ${gpu.adapter.description || gpu.adapter.device}`,
   );
-  const learner = await Learner.create(gpu, dataset.train.pixels, {
-    ...learnerOptions(options, { model, constants, lesson }),
-    streamed: isStreamed(gpu, options, dataset.train),
-  });
+  // Side by side, because disks may take long.
+  const [folder, learner] = await Promise.all([
+    resumed ??
+      RunFolder.create({
+        out: options.out,
+        paradigm: options.paradigm,
+        model,
+        seed: options.seed,
+        // With all constants: defaults may be others by the time that the run is resumed or repeated.
+        config: trainConfig({ ...options, model, set: formatConstants(constants) || undefined }),
+        adapter: gpu.adapter,
+      }),
+    Learner.create(gpu, dataset.train.pixels, {
+      ...learnerOptions(options, { model, constants, lesson }),
+      streamed: isStreamed(gpu, options, dataset.train),
+    }),
+  ]);
+  if (resumed && checkpoint) await resumed.resume(checkpoint.state.step);
+  const setup: Setup = { gpu, dataset, taught, lesson, constants, model, options, folder, line, begunMs };
   await compiling.finish();
   if (options.sampling === 'balanced' && learner.keepsFaces) {
     throw new UsageError(

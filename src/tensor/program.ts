@@ -86,28 +86,15 @@ export class Program {
     { keep = [] as Tensor[], recompute = false }: { keep?: Tensor[]; recompute?: boolean } = {},
   ): Promise<Program> {
     const launches = recompute ? withRecomputation(tape.launches, keep) : tape.launches;
-    const shaders = new Set(launches.map((launch) => launch.shader));
-    const pipelines = new Map<Shader, Pipeline>();
-    await Promise.all(
-      [...shaders].map(async (shader) => {
-        pipelines.set(shader, await gpu.pipeline(shader));
-      }),
-    );
+    const compiling = pipelinesOf(gpu, launches);
+    compiling.catch(() => {}); // met below
 
     for (const { tensors } of launches) for (const tensor of Object.values(tensors)) requireBindable(gpu, tensor);
     const plan = planMemory(launches, keep, gpu.limits);
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
     const buffers = plan.bufferBytes.map((bytes, i) => gpu.createBuffer(`planned ${i}`, bytes, usage));
-    // Dawn clears a buffer before its first use: let the device begin while the host prepares.
-    const clearing = gpu.device.createCommandEncoder();
-    for (const buffer of buffers) clearing.clearBuffer(buffer);
-    gpu.submit(clearing.finish());
     const places = new Map<Tensor, BufferPlace>();
     for (const [tensor, { buffer, offset }] of plan.places) places.set(tensor, { buffer: buffers[buffer]!, offset });
-    const uniforms = packParams(gpu, launches);
-    if (uniforms.buffer) buffers.push(uniforms.buffer);
-    for (const { tensor, data } of tape.constants) writeTensor(gpu, tensor, data);
-
     const copyInto = (texture: GPUTexture, tensor: Tensor): Staged => ({
       place: placeOf(gpu, places, tensor)!,
       bytes: tensor.bytes,
@@ -118,11 +105,23 @@ export class Program {
     // One texture serves all other launches in their order.
     const largest = Math.max(0, ...launches.map((launch, index) => (early.of[index]! < 0 ? (texturedOf(launch)?.bytes ?? 0) : 0)));
     const shared = largest > 0 ? gpu.createTexture('staged', largest) : undefined;
+    const textures = [...earlyCopies.map(({ texture }) => texture), ...(shared ? [shared] : [])];
+    // Ahead of the clearing, because llvmpipe makes a view only when its queue is at rest.
+    const views = new Map(textures.map((texture) => [texture, texture.createView()]));
+    // Dawn clears a buffer before its first use: let the device begin while the host prepares.
+    const clearing = gpu.device.createCommandEncoder();
+    for (const buffer of buffers) clearing.clearBuffer(buffer);
+    gpu.submit(clearing.finish());
+
+    const pipelines = await compiling;
+    const uniforms = packParams(gpu, launches);
+    if (uniforms.buffer) buffers.push(uniforms.buffer);
+    for (const { tensor, data } of tape.constants) writeTensor(gpu, tensor, data);
     const staged = stagedOf(launches, early.of);
     const dispatches = launches.map((launch, index): Dispatch => {
       const { pipeline, layout } = pipelines.get(launch.shader)!;
       const entries: GPUBindGroupEntry[] = launch.shader.tensors.map(({ name, binding, isTexture }) => {
-        if (isTexture) return { binding, resource: (earlyCopies[early.of[index]!]?.texture ?? shared!).createView() };
+        if (isTexture) return { binding, resource: views.get(earlyCopies[early.of[index]!]?.texture ?? shared!)! };
         const tensor = launch.tensors[name];
         return { binding, resource: { ...placeOf(gpu, places, tensor)!, size: Math.ceil(tensor.bytes / 16) * 16 } };
       });
@@ -138,7 +137,6 @@ export class Program {
     });
     gpu.check();
     const { peakBytes, boundBytes } = plan;
-    const textures = [...earlyCopies.map(({ texture }) => texture), ...(shared ? [shared] : [])];
     return new Program(gpu, tape, launches, dispatches, buffers, earlyCopies, textures, places, { peakBytes, boundBytes });
   }
 
@@ -235,6 +233,17 @@ export class Program {
     if (!place) throw new TypeError(`${tensor.label} is not part of this program`);
     return place;
   }
+}
+
+async function pipelinesOf(gpu: Gpu, launches: readonly Launch[]): Promise<Map<Shader, Pipeline>> {
+  const shaders = new Set(launches.map((launch) => launch.shader));
+  const pipelines = new Map<Shader, Pipeline>();
+  await Promise.all(
+    [...shaders].map(async (shader) => {
+      pipelines.set(shader, await gpu.pipeline(shader));
+    }),
+  );
+  return pipelines;
 }
 
 function requireBindable(gpu: Gpu, { label, shape, bytes }: Tensor): void {

@@ -8,6 +8,7 @@ import {
   type GatherOptions,
   gatherFaces,
   residentFaces,
+  writeFaces,
 } from '#src/tensor/ops/augment.js';
 import { Program } from '#src/tensor/program.js';
 import { Tape } from '#src/tensor/tape.js';
@@ -61,7 +62,8 @@ async function gather(
   { pixels, source, output, augment, normalise, seed = 1, epoch = 0, step = 0, limitBytes, view = 0, streamed = false }: Case,
 ): Promise<Float32Array> {
   const tape = new Tape(gpu, { training: true });
-  const faces = residentFaces(gpu, pixels, source, limitBytes);
+  const faces = residentFaces(gpu, pixels.length, source, limitBytes);
+  writeFaces(gpu, faces, pixels, source);
   const chosen = tape.input('indices', [indices.length], 'u32');
   const count = pixels.length / (source.height * source.width * source.channels);
   const statistics =
@@ -274,7 +276,7 @@ gpuSuite('faces gather', (test) => {
         `parts of ${facesPerPart} faces`,
       );
     }
-    await rejects(() => residentFaces(gpu, pixels, extent, 4 * 105), DeviceError, 'do not fit into 4 bindings');
+    await rejects(() => residentFaces(gpu, pixels.length, extent, 4 * 105), DeviceError, 'do not fit into 4 bindings');
   });
 
   test('more groups than one dimension holds', async (gpu) => {
@@ -323,8 +325,8 @@ gpuSuite('faces gather', (test) => {
     await rejects(() => record(words(8), { output: { height: 0, width: 4, channels: 1 } }), ShapeError, '0x4x1');
     await rejects(() => record(words(8), {}, tape.input('indices', [2])), ShapeError, 'indices f32 [2]');
     await rejects(() => record(words(8), { normalise: { statistics: words(4, 'f32') } }), ShapeError, 'statistics [4]');
-    await rejects(() => residentFaces(gpu, new Uint8Array(15), extent), ShapeError, '15 bytes of 4x4x1');
-    await rejects(() => residentFaces(gpu, new Uint8Array(0), extent), ShapeError, '0 bytes');
+    await rejects(() => residentFaces(gpu, 15, extent), ShapeError, '15 bytes of 4x4x1');
+    await rejects(() => residentFaces(gpu, 0, extent), ShapeError, '0 bytes');
   });
 });
 

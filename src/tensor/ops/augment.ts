@@ -208,42 +208,57 @@ export interface Bytes {
 const WRITE_BYTES = 1 << 26;
 
 /**
- * Writes 8-bit faces to the device, where they stay: one tensor of words, or as many as the adapter's limit on a binding makes
- * necessary. The caller frees them.
- * @param pixels bytes [count, height, width, channels]
+ * Room on the device for 8-bit faces that stay there: one tensor of words, or as many as the adapter's limit on a binding makes necessary.
+ * The caller fills it with `writeFaces`, and frees it.
+ * @param sizeBytes of faces [count, height, width, channels]
  * @param limitBytes most that one tensor may hold, the adapter's own limit if absent
  * @throws DeviceError when four tensors do not hold them, ShapeError when the bytes are no whole number of faces
  */
-export function residentFaces(gpu: Gpu, pixels: Bytes, extent: FaceExtent, limitBytes = gpu.limits.maxStorageBufferBindingSize): Tensor[] {
+export function residentFaces(
+  gpu: Gpu,
+  sizeBytes: number,
+  extent: FaceExtent,
+  limitBytes = gpu.limits.maxStorageBufferBindingSize,
+): Tensor[] {
   const faceBytes = sizeOf([extent.height, extent.width, extent.channels]);
-  if (pixels.length === 0 || pixels.length % faceBytes !== 0) {
+  if (sizeBytes === 0 || sizeBytes % faceBytes !== 0) {
     throw new ShapeError(
-      `faces: ${pixels.length} bytes of ${extent.height}x${extent.width}x${extent.channels} pixels`,
+      `faces: ${sizeBytes} bytes of ${extent.height}x${extent.width}x${extent.channels} pixels`,
       'Give whole faces, at least one.',
     );
   }
   const partBytes = bytesPerPart(extent, limitBytes);
-  if (partBytes * MOST_PARTS < pixels.length) {
+  if (partBytes * MOST_PARTS < sizeBytes) {
     throw new DeviceError(
-      `faces of ${pixels.length} bytes do not fit into ${MOST_PARTS} bindings of ${limitBytes} bytes`,
+      `faces of ${sizeBytes} bytes do not fit into ${MOST_PARTS} bindings of ${limitBytes} bytes`,
       'Use a smaller --size, grey instead of RGB, or fewer faces.',
     );
   }
-  const parts: Tensor[] = [];
-  const writeBytes = Math.max(1, Math.floor(WRITE_BYTES / (4 * faceBytes))) * 4 * faceBytes;
-  for (let start = 0; start < pixels.length; start += partBytes) {
-    const bytes = Math.min(partBytes, pixels.length - start);
-    const part = persistentTensor(`faces.${parts.length}`, [Math.ceil(bytes / 4)], 'u32');
+  return Array.from({ length: Math.ceil(sizeBytes / partBytes) }, (_, index) => {
+    const bytes = Math.min(partBytes, sizeBytes - index * partBytes);
+    return persistentTensor(`faces.${index}`, [Math.ceil(bytes / 4)], 'u32');
+  });
+}
+
+/**
+ * Queues the writing of all faces into the room that `residentFaces` made for them.
+ * @param pixels bytes [count, height, width, channels]
+ */
+export function writeFaces(gpu: Gpu, parts: readonly Tensor[], pixels: Bytes, { height, width, channels }: FaceExtent): void {
+  const fourFaces = 4 * height * width * channels;
+  const writeBytes = Math.max(1, Math.floor(WRITE_BYTES / fourFaces)) * fourFaces;
+  let start = 0;
+  for (const part of parts) {
+    const end = Math.min(pixels.length, start + part.bytes);
     const buffer = part.storage!.buffer(gpu);
-    for (let at = 0; at < bytes; at += writeBytes) {
-      const some = pixels.subarray(start + at, start + Math.min(bytes, at + writeBytes));
+    for (let at = start; at < end; at += writeBytes) {
+      const some = pixels.subarray(at, Math.min(end, at + writeBytes));
       const words = some.length % 4 === 0 ? some : new Uint8Array(Math.ceil(some.length / 4) * 4);
       if (words !== some) words.set(some);
-      gpu.device.queue.writeBuffer(buffer, at, words.buffer, words.byteOffset, words.length);
+      gpu.device.queue.writeBuffer(buffer, at - start, words.buffer, words.byteOffset, words.length);
     }
-    parts.push(part);
+    start = end;
   }
-  return parts;
 }
 
 /** How many bytes of faces `residentFaces` can keep on this device at most. */
