@@ -6,7 +6,7 @@ const THREADS_PER_GROUP = 64;
 /** Columns of a thread on a processor, which runs few threads at once and has each find its place first; a GPU would have too few. */
 const PROCESSOR_COLUMNS = 4;
 /** Fewer rows are summed in one launch. */
-const ONE_STAGE_ROWS = 64;
+const ONE_STAGE_ROWS = 128;
 
 /** Launches the sum of `input`, seen as [rows, columns] of so many columns, over its rows into `output`, seen as [columns]. */
 export function launchColumnSum(tape: Tape, input: Tensor, columns: number, output: Tensor): void {

@@ -108,7 +108,7 @@ const ENOUGH_GROUPS = 256;
 /** Multiply-adds below which an outer product takes longer to compile, a third of a second a form, than it will ever save. */
 const WORTH_COMPILING = 2 ** 19;
 /** Threads that keep an adapter evenly busy, or for a processor, with its few cores, workgroups. */
-const BUSY = { processorGroups: 128, gpuThreads: 131_072 };
+const BUSY = { processorGroups: 32, gpuThreads: 131_072 };
 
 export function adapterClass({ isFallback, vendor }: AdapterSummary): AdapterClass {
   if (isFallback) return 'software';
