@@ -1,10 +1,11 @@
 // Gradient of a convolution of one group (conv2d_forward.wgsl) with respect to its input:
 //   input_gradient[n, y, x, c] = Σ_{ky, kx, o} output_gradient[n, (y + pad_top − ky·dilation_y) / stride_y, (x + pad_left − kx·dilation_x) / stride_x, o]
 //                                              · weight[ky, kx, c, o]
-// over the taps for which both divisions leave no remainder and the pixel lies inside the output.
+// over the taps for which both divisions leave no remainder and the pixel lies inside the output, + residual[n, y, x, c], what other uses of the input give.
 //
 // output_gradient  [batch, output_height, output_width, depth]    depth, the output channels, a multiple of 4
 // weight           [kernel_y, kernel_x, columns, depth]           columns, the input channels, a multiple of 4
+// residual         as input_gradient; any tensor where has_residual is 0
 // input_gradient   [batch, height, width, columns]
 //
 // Which taps divide depends only on (y mod stride_y, x mod stride_x). So the pixels of one such phase go together, and a subgroup executes only the
@@ -32,13 +33,15 @@ struct Params {
   dilation_y: u32,
   dilation_x: u32,
   row_tiles: u32, // of the largest phase
+  has_residual: u32,
   groups: u32, // workgroups with work: phases · row tiles · column tiles
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> output_gradient: array<vec4f>;
 @group(0) @binding(2) var<storage, read> weight: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> input_gradient: array<vec4f>;
+@group(0) @binding(3) var<storage, read> residual: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> input_gradient: array<vec4f>;
 
 const WEIGHTS = 4u * QUADS; // vec4 for four output channels
 const LANE_WEIGHTS = (WEIGHTS + SUBGROUP - 1u) / SUBGROUP; // of those, what a lane loads
@@ -145,10 +148,15 @@ fn main(
   }
   let quad_end = min(quad0 + QUADS, column_quads);
   let row_end = min(row0 + PIXELS * SUBGROUP, rows);
+  let has_residual = params.has_residual != 0u;
   for (var quad = quad0; quad < quad_end; quad++) {
     for (var row = row0 + lane; row < row_end; row += SUBGROUP) {
       let p = (row - row0) / SUBGROUP;
-      input_gradient[places[p] + quad] = tile[(quad - quad0) * PIXELS + p];
+      var value = tile[(quad - quad0) * PIXELS + p];
+      if (has_residual) {
+        value += residual[places[p] + quad];
+      }
+      input_gradient[places[p] + quad] = value;
     }
   }
 }

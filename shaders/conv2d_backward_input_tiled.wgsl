@@ -26,13 +26,15 @@ struct Params {
   dilation_y: u32,
   dilation_x: u32,
   row_tiles: u32, // of the largest phase
+  has_residual: u32,
   groups: u32, // workgroups with work: phases · row tiles · column tiles
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> output_gradient: array<vec4f>;
 @group(0) @binding(2) var<storage, read> weight: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> input_gradient: array<vec4f>;
+@group(0) @binding(3) var<storage, read> residual: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> input_gradient: array<vec4f>;
 
 // The taps of one phase along one axis.
 struct Taps {
@@ -121,7 +123,11 @@ fn main(
       for (var q = 0u; q < THREAD_QUADS; q++) { // unroll
         let quad = column0 / 4u + tile_quad(q, local);
         if (quad < column_quads) {
-          input_gradient[pixel * column_quads + quad] = sums[r * THREAD_QUADS + q];
+          var value = sums[r * THREAD_QUADS + q];
+          if (params.has_residual != 0u) {
+            value += residual[pixel * column_quads + quad];
+          }
+          input_gradient[pixel * column_quads + quad] = value;
         }
       }
     }

@@ -137,7 +137,9 @@ const ELEMENTS: { [Product in Definition['product']]: (of: Of<Product>, position
         }
       }
     }
-    return ((image * height + y) * width + x) * channels * groups + channel;
+    const place = ((image * height + y) * width + x) * channels * groups + channel;
+    if (operands.residual) add(valuesOf(operands.residual)[place]);
+    return place;
   },
 
   conv2d_backward_weight({ geometry, ...operands }, [ky, kx, channel, column], valuesOf, add) {

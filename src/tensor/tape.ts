@@ -1,6 +1,7 @@
 import { ShaderError, ShapeError } from '../errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import type { Shader } from '../gpu/shader.js';
+import { launchLaterSums } from './ops/column-sum.js';
 import type { Geometry } from './ops/conv2d-geometry.js';
 import type { Extent, Side } from './ops/matmul.js';
 import { launchPointwise } from './ops/parts.js';
@@ -52,7 +53,7 @@ export type Definition =
       residual: Tensor | undefined;
       relu: boolean;
     }
-  | { product: 'conv2d_backward_input'; geometry: Geometry; outputGradient: Tensor; weight: Tensor }
+  | { product: 'conv2d_backward_input'; geometry: Geometry; outputGradient: Tensor; weight: Tensor; residual: Tensor | undefined }
   | { product: 'conv2d_backward_weight'; geometry: Geometry; input: Tensor; outputGradient: Tensor };
 
 export interface LaunchSpec {
@@ -71,6 +72,17 @@ export interface LaunchSpec {
    */
   again?: 'same' | (Pick<LaunchSpec, 'constants' | 'params' | 'tensors'> & { shader: string });
 }
+
+/** A sum over the rows of `partials`, seen as [rows, columns], into `output`, seen as [columns]. */
+export interface LaterSum {
+  partials: Tensor;
+  rows: number;
+  columns: number;
+  output: Tensor;
+}
+
+/** Of the parts of gradients that are summed behind the backward pass: more are not worth keeping so long. */
+const MOST_PARTIAL_BYTES = 2 ** 23;
 
 /** What an operator leaves on the tape so that it can be differentiated. */
 export interface TapeNode {
@@ -101,6 +113,8 @@ export class Tape {
   private uses = new Map<Tensor, number>();
   private one: Tensor | undefined;
   private streams = 0;
+  /** The parts of gradients that are summed behind the backward pass, and their sums; outside of one there are none. */
+  private later: { parts: Tensor; sums: LaterSum[] } | undefined;
 
   constructor(gpu: Gpu, { training = false }: { training?: boolean } = {}) {
     this.gpu = gpu;
@@ -231,6 +245,7 @@ export class Tape {
     const reached = this.nodesBefore(loss);
     this.uses = new Map();
     for (const input of reached.flatMap((node) => node.inputs)) this.uses.set(input, (this.uses.get(input) ?? 0) + 1);
+    this.later = { parts: this.input('partials', [0]), sums: [] };
     const contributions = new Map<Tensor, number>();
     for (const node of reached.reverse()) {
       const outputGradient = this.gradients.get(node.output);
@@ -252,6 +267,7 @@ export class Tape {
         this.gradients.set(input, earlier ? this.sum(input, earlier, gradient, last) : gradient);
       });
     }
+    this.launchLaterSums();
     for (const [tensor, gradient] of this.gradients) {
       const slot = tensor.gradientSlot;
       if (slot && gradient !== slot) {
@@ -267,6 +283,17 @@ export class Tape {
     return this.gradients.get(tensor);
   }
 
+  /**
+   * What the uses of `input` recorded behind this one give to its gradient: the rule that takes it adds it to its own share, which is cheaper than a launch for the
+   * sum. Undefined where there is nothing yet, or a slot is to be filled.
+   */
+  takeGradient(input: Tensor): Tensor | undefined {
+    if (input.gradientSlot) return undefined;
+    const earlier = this.gradients.get(input);
+    this.gradients.delete(input);
+    return earlier;
+  }
+
   /** Whether this is the gradient of the loss in itself, so that a rule need not multiply by it. */
   isOne(gradient: Tensor): boolean {
     return gradient === this.one;
@@ -276,6 +303,36 @@ export class Tape {
   gradientTarget(input: Tensor): Tensor {
     if (input.gradientSlot && this.uses.get(input) === 1) return input.gradientSlot;
     return this.tensor(`${input.label}.gradient`, input.shape, input.dtype);
+  }
+
+  /**
+   * Room for so many parts of a gradient, [parts, ...]. Few and for a slot, they outlive the backward pass, behind which `sumLater` has them summed in one launch
+   * with others: each launch takes a processor longer than most sums.
+   */
+  partials(parts: number, output: Tensor): Tensor {
+    const own = this.tensor(`${output.label}.parts`, [parts, ...output.shape]);
+    const storage = this.later?.parts.storage;
+    const { minStorageBufferOffsetAlignment: alignment, maxStorageBufferBindingSize } = this.gpu.limits;
+    const offset = Math.ceil((storage?.sizeBytes ?? 0) / alignment) * alignment;
+    if (!storage || !output.storage || offset + own.bytes > Math.min(MOST_PARTIAL_BYTES, maxStorageBufferBindingSize)) return own;
+    storage.sizeBytes = offset + own.bytes;
+    return createTensor(own.label, own.shape, 'f32', { storage, offset });
+  }
+
+  /** Whether the parts lie where they outlive the backward pass; then the sum is launched behind it. */
+  sumLater(sum: LaterSum): boolean {
+    const isLater = this.later !== undefined && sum.partials.storage === this.later.parts.storage;
+    if (isLater) this.later!.sums.push(sum);
+    return isLater;
+  }
+
+  private launchLaterSums(): void {
+    const { parts, sums } = this.later!;
+    this.later = undefined;
+    for (const storage of new Set(sums.map(({ output }) => output.storage!))) {
+      const into = sums.filter(({ output }) => output.storage === storage);
+      launchLaterSums(this, into, parts.storage!, storage);
+    }
   }
 
   private sum(input: Tensor, left: Tensor, right: Tensor, last: boolean): Tensor {

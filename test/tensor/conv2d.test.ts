@@ -1,10 +1,12 @@
 import { ShapeError } from '#src/errors.js';
+import { add } from '#src/tensor/ops/arithmetic.js';
 import { type Conv2dOptions, conv2d } from '#src/tensor/ops/conv2d.js';
 import { CANDIDATES } from '#src/tensor/ops/families.js';
 import { Tape } from '#src/tensor/tape.js';
-import type { Convolution } from '../reference/conv2d.js';
+import type { Tensor } from '#src/tensor/tensor.js';
+import { type Convolution, conv2dGradients } from '../reference/conv2d.js';
 import { assert, gpuSuite, rejects } from '../support/suite.js';
-import { checkGradients } from '../support/tensors.js';
+import { assertClose, checkGradients, randomArray, runOp } from '../support/tensors.js';
 import { compareInUsedMemory, compareWithReference, inputsOf, nameOf, operandsOf, optionsOf, run } from './convolution.js';
 import { disguise } from './disguise.js';
 import { withKernel, withoutSubgroups, withPlainLoops, withTiles } from './kernel-family.js';
@@ -82,6 +84,37 @@ gpuSuite('conv2d', (test) => {
       assert.equal(found, tape.launches[0]!.shader.name === 'conv2d_forward' ? wanted : []);
     });
   }
+
+  test('the gradients that two convolutions give to one input are summed, most often by the kernel of the second', async (gpu) => {
+    const winograd = withKernel(gpu, { family: 'outer-product', winograd: true });
+    for (const family of [gpu, withoutSubgroups(gpu), withTiles(gpu), winograd]) {
+      for (const convolution of [SIMPLE, WIDE, STRIDED, POINTS, GROUPED, DEPTHWISE]) {
+        const operands = operandsOf(convolution);
+        const second = randomArray(convolution.weight, 6);
+        const { gradients } = await runOp(
+          family,
+          { ...inputsOf(convolution, operands), second: { shape: convolution.weight, data: second, differentiable: true } },
+          (tape, t) => {
+            const [left, right] = [t.weight, t.second].map((weight) => conv2d(tape, t.input, weight, optionsOf(convolution)));
+            return add(tape, left!, right!);
+          },
+          { outputGradient: operands.outputGradient },
+        );
+        const shares = [operands.weight, second].map(
+          (weight) => conv2dGradients(operands.input, weight, operands.outputGradient, convolution).input,
+        );
+        const wanted = shares[0]!.map((share, i) => share + shares[1]![i]!);
+        assertClose(gradients.input, wanted, { relative: 1e-5, absolute: family === winograd ? 2e-4 : 4e-5 }, nameOf(convolution));
+      }
+    }
+    const tape = new Tape(withTiles(gpu));
+    const tensors = [SIMPLE.shape, SIMPLE.weight].map((shape) => tape.input('input', shape, 'f32', true)) as [Tensor, Tensor];
+    const convolve = (input: Tensor) => conv2d(tape, input, tensors[1], optionsOf(SIMPLE));
+    const output = add(tape, convolve(tensors[0]), convolve(tensors[0]));
+    tape.backward(output, tape.input('gradient', output.shape));
+    const sums = tape.launches.filter(({ shader, tensors: { output } }) => shader.name === 'add' && output.size === tensors[0].size);
+    assert.equal(sums.length, 0);
+  });
 
   test('loops left as loops agree', async (gpu) => {
     for (const convolution of [STRIDED, COLOURED, DEPTHWISE]) await compareWithReference(withPlainLoops(gpu), convolution);

@@ -1,7 +1,7 @@
 import { ShapeError } from '../../errors.js';
 import type { Tape, Work } from '../tape.js';
 import type { Tensor } from '../tensor.js';
-import { launchColumnSum } from './column-sum.js';
+import { launchColumnSum, partialsOf } from './column-sum.js';
 import { type Conv2dSteps, depthOf, flopsOf, type Geometry, geometryOf } from './conv2d-geometry.js';
 import { isDepthwise, launchDepthwise, launchDepthwiseBackwardInput, launchDepthwiseBackwardWeight, meetsOneChannel } from './depthwise.js';
 import { type Family, fitsTexture, type Kernel, kernelFor, productClass, splitsOf } from './families.js';
@@ -73,8 +73,9 @@ export function conv2d(tape: Tape, input: Tensor, weight: Tensor, options: Conv2
       let inputGradient: Tensor | undefined;
       if (input.differentiable) {
         inputGradient = tape.gradientTarget(input);
-        overImages(tape, { gradient, inputGradient }, (run, batch) =>
-          launchBackwardInput(tape, { ...geometry, batch }, run.gradient, weight, run.inputGradient),
+        const others = tape.takeGradient(input);
+        overImages(tape, { gradient, inputGradient, ...(others && { residual: others }) }, (run, batch) =>
+          launchBackwardInput(tape, { ...geometry, batch }, { weight, residual: undefined, ...run }),
         );
       }
       let weightGradient: Tensor | undefined;
@@ -213,11 +214,23 @@ function launchForward(tape: Tape, geometry: Geometry, { input, weight, bias, re
   });
 }
 
-function launchBackwardInput(tape: Tape, geometry: Geometry, outputGradient: Tensor, weight: Tensor, inputGradient: Tensor): void {
+interface BackwardOperands {
+  gradient: Tensor;
+  weight: Tensor;
+  residual: Tensor | undefined;
+  inputGradient: Tensor;
+}
+
+function launchBackwardInput(tape: Tape, geometry: Geometry, { gradient, weight, residual, inputGradient }: BackwardOperands): void {
   const { batch, height, width, channels, columns, stride_y, stride_x } = geometry;
-  const tensors = { output_gradient: outputGradient, weight, input_gradient: inputGradient };
+  /** For kernels that do not add a residual. */
+  const withoutResidual = (launch: (inputGradient: Tensor) => void) => {
+    const share = residual ? tape.tensor('conv2d.input_gradient', inputGradient.shape, inputGradient.dtype) : inputGradient;
+    launch(share);
+    if (residual) launchPointwise(tape, 'add', { left: residual, right: share, output: inputGradient });
+  };
   if (isDepthwise(geometry)) {
-    launchDepthwiseBackwardInput(tape, geometry, tensors);
+    withoutResidual((share) => launchDepthwiseBackwardInput(tape, geometry, { output_gradient: gradient, weight, input_gradient: share }));
     return;
   }
   const flops = flopsOf(geometry);
@@ -228,25 +241,31 @@ function launchBackwardInput(tape: Tape, geometry: Geometry, outputGradient: Ten
   const work: Work = {
     name: productClass('conv2d_backward_input', size),
     output: inputGradient,
-    definition: { product: 'conv2d_backward_input', geometry, outputGradient, weight },
-    again: (other, standIn) => launchBackwardInput(other, geometry, standIn(outputGradient), standIn(weight), standIn(inputGradient)),
+    definition: { product: 'conv2d_backward_input', geometry, outputGradient: gradient, weight, residual },
+    again: (other, standIn) => {
+      const stand = { gradient: standIn(gradient), weight: standIn(weight), inputGradient: standIn(inputGradient) };
+      launchBackwardInput(other, geometry, { ...stand, residual: residual && standIn(residual) });
+    },
   };
   const kernel = kernelFor(tape.gpu, 'conv2d_backward_input', size, familiesFor(geometry, channels % 4 === 0 && columns % 4 === 0));
   if (kernel.family === 'direct') {
     const CHANNELS = directChannels(channels);
     const inputChannels = channels * geometry.groups;
     const { columns: _, ...sizes } = geometry;
-    tape.launch('conv2d_backward_input_direct', {
-      constants: { CHANNELS },
-      params: { ...sizes, depth: columns / geometry.groups },
-      groups: Math.ceil((Math.ceil((batch * height * width) / DIRECT_PIXELS) * (inputChannels / CHANNELS)) / kernel.threads),
-      ...{ tensors, flops, work },
-    });
+    withoutResidual((share) =>
+      tape.launch('conv2d_backward_input_direct', {
+        constants: { CHANNELS },
+        params: { ...sizes, depth: columns / geometry.groups },
+        tensors: { output_gradient: gradient, weight, input_gradient: share },
+        groups: Math.ceil((Math.ceil((batch * height * width) / DIRECT_PIXELS) * (inputChannels / CHANNELS)) / kernel.threads),
+        ...{ flops, work },
+      }),
+    );
     return;
   }
   const turned = turn(geometry);
   if (kernel.winograd && isWinograd(geometry) && prefersWinograd(tape.gpu, turned)) {
-    const tensors = { input: outputGradient, weight, bias: undefined, residual: undefined, output: inputGradient };
+    const tensors = { input: gradient, weight, bias: undefined, residual, output: inputGradient };
     launchWinograd(tape, turned, tensors, { flipped: true });
     return;
   }
@@ -255,13 +274,14 @@ function launchBackwardInput(tape: Tape, geometry: Geometry, outputGradient: Ten
   const groups = phases * row_tiles * Math.ceil(channels / tile.columns);
   const { channels: _, ...sizes } = geometry;
   const textures = isNarrow(tile)
-    ? textureOf(tile, { output_gradient: outputGradient }, flops, geometry.kernel_y * geometry.kernel_x)
+    ? textureOf(tile, { output_gradient: gradient }, flops, geometry.kernel_y * geometry.kernel_x)
     : textureOf(tile, { weight }, flops, rows / tile.rows);
   tape.launch(kernel.family === 'tiled' ? 'conv2d_backward_input_tiled' : 'conv2d_backward_input', {
     constants: tile.constants,
-    params: { ...sizes, columns: channels, depth: columns, row_tiles, groups },
+    params: { ...sizes, columns: channels, depth: columns, row_tiles, groups, has_residual: residual ? 1 : 0 },
+    tensors: { output_gradient: gradient, weight, residual: residual ?? gradient, input_gradient: inputGradient },
     textures,
-    ...{ tensors, groups, flops, work },
+    ...{ groups, flops, work },
   });
 }
 
@@ -274,7 +294,6 @@ function launchBackwardWeight(tape: Tape, geometry: Geometry, input: Tensor, out
   const flops = flopsOf(geometry);
   const pixels = batch * output_height * output_width;
   const taps = kernel_y * kernel_x;
-  const partialsFor = (splits: number) => (splits > 1 ? tape.tensor('conv2d.partials', [splits, ...weightGradient.shape]) : weightGradient);
   let partials: Tensor;
   const size = { rows: channels, columns, depth: pixels, count: taps * Math.max(1, Math.floor(pixels / SHORTEST_SPLIT)) };
   const work: Work = {
@@ -294,7 +313,7 @@ function launchBackwardWeight(tape: Tape, geometry: Geometry, input: Tensor, out
     const threads = (columns / CHANNELS) * channels * Math.ceil(taps / TAPS);
     const pixelsPerSplit = Math.ceil(pixels / splitsOf(tape.gpu, threads / kernel.threads, kernel.threads, pixels, SHORTEST_SPLIT));
     const splits = Math.ceil(pixels / pixelsPerSplit);
-    partials = partialsFor(splits);
+    partials = partialsOf(tape, splits, weightGradient);
     const { batch: _, ...sizes } = geometry;
     tape.launch('conv2d_backward_weight_direct', {
       constants: { CHANNELS, TAPS },
@@ -312,7 +331,7 @@ function launchBackwardWeight(tape: Tape, geometry: Geometry, input: Tensor, out
     const rowTiles = narrow ? Math.ceil((taps * channels) / rows) : taps * Math.ceil(channels / rows);
     const tiles = rowTiles * Math.ceil(columns / (narrow ? tile : kernel).columns);
     const splits = splitsOf(tape.gpu, tiles, kernel.threads, pixels, SHORTEST_SPLIT);
-    partials = partialsFor(splits);
+    partials = partialsOf(tape, splits, weightGradient);
     const groups = tiles * splits;
     const launch = {
       params: { ...geometry, splits, groups },

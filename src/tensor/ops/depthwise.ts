@@ -2,7 +2,7 @@
 import type { Gpu } from '../../gpu/gpu.js';
 import type { Tape } from '../tape.js';
 import type { Tensor } from '../tensor.js';
-import { launchColumnSum } from './column-sum.js';
+import { launchColumnSum, partialsOf } from './column-sum.js';
 import { flopsOf, type Geometry } from './conv2d-geometry.js';
 import { splitsOf } from './families.js';
 
@@ -93,7 +93,7 @@ export function launchDepthwiseBackwardWeight(
   const blocks = batch * Math.ceil(output_height / lines);
   const blocksPerSplit = Math.ceil(blocks / splitsOf(tape.gpu, quads / THREADS, THREADS, pixels, SHORTEST_SPLIT));
   const splits = Math.ceil(blocks / blocksPerSplit);
-  const partials = splits > 1 ? tape.tensor('conv2d.partials', [splits, ...weightGradient.shape]) : weightGradient;
+  const partials = partialsOf(tape, splits, weightGradient);
   tape.launch('depthwise_backward_weight', {
     constants: { ...constantsOf(geometry), GREY: geometry.groups === 1, LINES: lines },
     params: { height, width, output_height, output_width, columns, pad_top, pad_left, blocks, blocks_per_split: blocksPerSplit },

@@ -1,7 +1,7 @@
 import { ShapeError } from '../../errors.js';
 import type { Tape, Work } from '../tape.js';
 import { sizeOf, type Tensor } from '../tensor.js';
-import { launchColumnSum } from './column-sum.js';
+import { launchColumnSum, partialsOf } from './column-sum.js';
 import { fitsTexture, type Kernel, kernelFor, productClass, splitsOf } from './families.js';
 import { overImages, sumOverImages } from './parts.js';
 
@@ -175,7 +175,7 @@ function launchPart(
   const depthPerSplit = Math.ceil(depth / splitsOf(tape.gpu, groupsPerSplit, kernel.threads, depth, SHORTEST_SPLIT) / 4) * 4;
   const splits = Math.ceil(depth / depthPerSplit);
 
-  const target = splits > 1 ? tape.tensor('matmul.partials', [splits, output.size]) : output;
+  const target = partialsOf(tape, splits, output);
   const tensors = { a: a.tensor, b: b.tensor, bias: bias ?? b.tensor, output: target };
   const params = {
     rows,
