@@ -42,7 +42,7 @@ export interface LaunchTime {
  */
 export class Program {
   readonly launches: readonly Launch[];
-  /** Bytes of planned memory, and the least that any plan could do with; parameters and inputs not counted. */
+  /** Bytes for what a step computes, and the least that any plan could do with; parameters and inputs not counted. */
   readonly memory: { peakBytes: number; boundBytes: number };
   private readonly gpu: Gpu;
   private readonly tape: Tape;
@@ -136,7 +136,8 @@ export class Program {
       };
     });
     gpu.check();
-    const { peakBytes, boundBytes } = plan;
+    const { boundBytes } = plan;
+    const peakBytes = plan.peakBytes + tape.partialBytes;
     return new Program(gpu, tape, launches, dispatches, buffers, earlyCopies, textures, places, { peakBytes, boundBytes });
   }
 

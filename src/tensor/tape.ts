@@ -82,7 +82,7 @@ export interface LaterSum {
 }
 
 /** Of the parts of gradients that are summed behind the backward pass: more are not worth keeping so long. */
-const MOST_PARTIAL_BYTES = 2 ** 23;
+const MOST_PARTIAL_BYTES = 2 ** 22;
 
 /** What an operator leaves on the tape so that it can be differentiated. */
 export interface TapeNode {
@@ -113,6 +113,8 @@ export class Tape {
   private uses = new Map<Tensor, number>();
   private one: Tensor | undefined;
   private streams = 0;
+  /** Of the parts of gradients that outlive their launches, see `partials`. */
+  partialBytes = 0;
   /** The parts of gradients that are summed behind the backward pass, and their sums; outside of one there are none. */
   private later: { parts: Tensor; sums: LaterSum[] } | undefined;
 
@@ -329,6 +331,7 @@ export class Tape {
   private launchLaterSums(): void {
     const { parts, sums } = this.later!;
     this.later = undefined;
+    this.partialBytes += parts.storage!.sizeBytes;
     for (const storage of new Set(sums.map(({ output }) => output.storage!))) {
       const into = sums.filter(({ output }) => output.storage === storage);
       launchLaterSums(this, into, parts.storage!, storage);

@@ -97,6 +97,7 @@ suite('kernel families', (test) => {
     assert.is(splitsOf(nvidia, 4, 256, 4096, 64), 64);
     assert.is(splitsOf(nvidia, 512, 256, 4096, 64), 1);
     assert.is(splitsOf(nvidia, 512, 256, 81_920, 64), 10);
-    assert.is(splitsOf(software, 4, 8, 100_000, 64), 32);
+    assert.is(splitsOf(software, 4, 8, 4096, 64), 8);
+    assert.is(splitsOf(software, 4, 8, 100_000, 64), 13);
   });
 });
