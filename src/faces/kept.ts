@@ -31,7 +31,8 @@ export async function keptDataset(
     for (const name of readdirSync(folder).sort()) if (name.endsWith('.js')) hash.update(readFileSync(path.join(folder, name)));
   const kept = path.join(keepIn, `${hash.digest('hex').slice(0, 32)}.faces`);
   try {
-    return deserialize(readFileSync(kept)) as Dataset; // in parts, shaders that wait to be parsed would go first
+    // At once: between the parts of an asynchronous read the host would parse shaders, though the device waits for the faces.
+    return deserialize(readFileSync(kept)) as Dataset;
   } catch {
     // Not there, or cut off: read anew.
   }
