@@ -20,7 +20,7 @@ export async function openDataset(data: string, options: DatasetOptions): Promis
 
 /** Readers are loaded when they are wanted: all of them would make every start 40 ms longer. */
 async function readDataset(data: string, options: DatasetOptions): Promise<Dataset> {
-  if (data !== GENERATED) return (await import('./found.js')).readFound(data, options);
+  if (data !== GENERATED) return (await import('./from-path.js')).readPath(data, options);
   return keptDataset([], options, async () => (await import('./generated.js')).generateDataset(options));
 }
 

@@ -5,7 +5,7 @@ import { partsOf, rowsOf } from './parts.js';
 const THREADS_PER_GROUP = 64;
 /** Columns of a thread on a processor, which runs few threads at once and has each find its place first; a GPU would have too few. */
 const PROCESSOR_COLUMNS = 4;
-/** Fewer rows are summed in one launch. */
+/** So many rows, or fewer, are summed in one launch. */
 const ONE_STAGE_ROWS = 128;
 
 /** Room for so many parts [parts, ...] of an output, of which `launchColumnSum` makes it: the output itself where it has but one. */

@@ -19,7 +19,7 @@ const LOOKED_FOR =
  * Reads the folder or file `data`; what it holds decides how.
  * @throws InputError with file, line and remedy for what cannot be read
  */
-export async function readFound(data: string, options: DatasetOptions): Promise<Dataset> {
+export async function readPath(data: string, options: DatasetOptions): Promise<Dataset> {
   const entry = statSync(data, { throwIfNoEntry: false });
   if (entry === undefined) throw new InputError('there is no such file or folder', LOOKED_FOR, { file: data });
   return entry.isDirectory() ? openFolder(data, options) : openFile(data, options);
